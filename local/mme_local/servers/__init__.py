@@ -1,0 +1,1 @@
+"""The real model servers, one module each."""
