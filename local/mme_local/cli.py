@@ -1,0 +1,167 @@
+"""The ``mme-local`` command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import structlog
+import uvicorn
+
+from mme_local.gateway import ACCOUNT, REGION, Gateway, environment, prepare_node
+from mme_local.hosting import Hosting, NoServers
+from mme_local.logs import configure_logging
+
+log = structlog.get_logger(__name__)
+
+_SECONDS_TO_STOP = 20.0
+_PARENT_POLL_SECONDS = 0.5
+
+
+@click.group()
+@click.version_option(package_name="cdk-multi-model-endpoint")
+def cli() -> None:
+    """SageMaker multi-model endpoints on this machine."""
+
+
+@cli.command()
+@click.option("--port", default=4566, show_default=True, help="Port on 127.0.0.1; 0 picks a free one.")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for working files, kept at the end. Default: a temporary folder, removed at the end. Nothing is"
+    " read back from it: each start begins empty.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Log in JSON, one object a line.")
+@click.option("--verbose", is_flag=True, help="Log what the emulated AWS services do, too.")
+@click.option("--exit-with-parent", is_flag=True, help="Stop when the process that started this one is gone.")
+def serve(port: int, root: Path | None, as_json: bool, verbose: bool, exit_with_parent: bool) -> None:
+    """Answer as AWS on one loopback port until interrupted.
+
+    The first line on standard output is a shell command: paste it, then run the AWS CLI, boto3 or the real `cdk
+    bootstrap` and `cdk deploy`. Logs go to standard error. Everything is forgotten at the end.
+    """
+    configure_logging(as_json=as_json, verbose=verbose)
+    listener = _listen(port)
+    parent = os.getppid() if exit_with_parent else None
+    with _working_folder(root) as folder:
+        _serve(listener, folder, parent, verbose)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # MiniStack's pool may hold a thread that waits for a Lambda for up to 15 minutes; a normal exit would join it
+    os._exit(0)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise click.ClickException(f"port {port} cannot be used: {error.strerror}; choose another --port") from error
+    return listener
+
+
+@contextmanager
+def _working_folder(root: Path | None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="mme-local-")) if root is None else root.resolve()
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder if root is None else folder / "tmp", ignore_errors=True)
+
+
+def _serve(listener: socket.socket, folder: Path, parent: int | None, verbose: bool) -> None:
+    port = listener.getsockname()[1]
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ.update(environment(port, folder))
+    tempfile.tempdir = str(folder / "tmp")
+    prepare_node()
+
+    def announce() -> None:
+        print(export_line(port), flush=True)
+        log.info("serving", endpoint=f"http://127.0.0.1:{port}", folder=str(folder))
+
+    server = _Server(
+        uvicorn.Config(
+            Gateway(make_hosting(folder), announce),
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="on",
+            log_config=None,
+            log_level=None if verbose else "warning",
+            access_log=verbose,
+            # MiniStack writes these two itself, as the AWS service in question does
+            server_header=False,
+            date_header=False,
+            # SDKs keep connections for a minute or so and would meet a closed one
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    if parent is not None:
+        threading.Thread(target=_stop_with_parent, args=(server, parent), daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def make_hosting(folder: Path) -> Hosting:
+    """The data plane of ``serve``."""
+    return NoServers()
+
+
+def export_line(port: int) -> str:
+    """The shell command that makes AWS clients talk to us."""
+    variables = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+        "CDK_DEFAULT_REGION": REGION,
+    }
+    return "export " + " ".join(f"{name}={value}" for name, value in variables.items())
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but a signal ends ``run`` normally: it raises the signal again before we could clean up."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+        yield
+
+    def _handle(self, number: int, frame: object) -> None:
+        if not self.should_exit:
+            _exit_at_deadline()
+        self.should_exit = True
+
+
+def _stop_with_parent(server: _Server, parent: int) -> None:
+    idle = threading.Event()
+    while os.getppid() == parent:
+        idle.wait(_PARENT_POLL_SECONDS)
+    _exit_at_deadline()
+    server.should_exit = True
+
+
+def _exit_at_deadline() -> None:
+    def give_up() -> None:
+        log.error("not stopped in time", seconds=_SECONDS_TO_STOP)
+        os._exit(1)
+
+    timer = threading.Timer(_SECONDS_TO_STOP, give_up)
+    timer.daemon = True
+    timer.start()

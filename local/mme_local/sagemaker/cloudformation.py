@@ -1,0 +1,220 @@
+"""The CloudFormation types: templates' properties turned into the same calls that the API answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import string
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+from mme_local.sagemaker.records import Endpoint, Model, Record, Region, Scope
+from mme_local.sagemaker.service import SageMaker
+from mme_local.sagemaker.shapes import input_shape
+from mme_local.sagemaker.tags import tag_map
+
+T = TypeVar("T")
+Properties = Mapping[str, Any]
+Provisioned = tuple[str, dict[str, str]]
+"""A physical id, which for these types is the ARN, and the attributes for ``Fn::GetAtt``."""
+
+_SUFFIX_LENGTH = 12
+_NAME_LENGTH = 63
+
+
+class PropertyError(ValueError):
+    """A template's property that the type does not have, or whose value makes no sense."""
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """A CloudFormation type and the operations behind it."""
+
+    noun: str
+
+    @property
+    def name(self) -> str:
+        """What templates call it."""
+        return f"AWS::SageMaker::{self.noun}"
+
+    @property
+    def name_property(self) -> str:
+        """The property with its physical name."""
+        return f"{self.noun}Name"
+
+    @cached_property
+    def members(self) -> dict[str, Shape]:
+        """The properties that it has, with their types."""
+        members = dict(input_shape(f"Create{self.noun}").members)
+        if self.noun == "Endpoint":
+            members.update(input_shape("UpdateEndpoint").members)
+        return members
+
+    @property
+    def create_only(self) -> tuple[str, ...]:
+        """The properties whose change replaces the resource."""
+        if self.noun == "Endpoint":
+            return (self.name_property,)
+        return tuple(name for name in self.members if name != "Tags")
+
+    def request(self, properties: Properties) -> dict[str, Any]:
+        """The properties with the types of the API, which templates may write as strings."""
+        for name in properties:
+            if name not in self.members:
+                raise PropertyError(f"Encountered unsupported property {name}")
+        return {name: _coerced(self.members[name], value, name) for name, value in properties.items()}
+
+    def attributes(self, record: Record) -> dict[str, str]:
+        """What ``Fn::GetAtt`` can ask for."""
+        attributes = {self.name_property: record.name, f"{self.noun}Arn": record.arn}
+        return attributes if isinstance(record, Model) else {**attributes, "Id": record.arn}
+
+
+TYPES = (ResourceType("Model"), ResourceType("EndpointConfig"), ResourceType("Endpoint"))
+
+
+class Provisioner:
+    """Creates, updates and deletes the resources of stacks.
+
+    The stack engine calls it on threads of its own; everything is done on the event loop, where the service lives.
+
+    Args:
+        service: The service whose API it calls.
+        scope: The account and region of the calling thread's stack.
+    """
+
+    def __init__(self, service: SageMaker, scope: Callable[[], Scope]) -> None:
+        self._service = service
+        self._scope = scope
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Name the event loop that the service runs on."""
+        self._loop = loop
+
+    def create(self, kind: ResourceType, logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
+        """Create a resource; an endpoint is waited for until it is in service."""
+        return self._on_loop(self._create(self._scope(), kind, logical_id, properties, stack_name))
+
+    def update(self, kind: ResourceType, physical_id: str, old: Properties, new: Properties) -> Provisioned:
+        """Change a resource in place."""
+        return self._on_loop(self._update(self._scope(), kind, physical_id, old, new))
+
+    def delete(self, kind: ResourceType, physical_id: str) -> None:
+        """Delete a resource; one that is gone already is no error."""
+        self._on_loop(self._delete(self._scope(), kind, physical_id))
+
+    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        assert self._loop is not None, "the gateway attaches the loop at startup"
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _create(
+        self, scope: Scope, kind: ResourceType, logical_id: str, properties: Properties, stack_name: str
+    ) -> Provisioned:
+        request = kind.request(properties)
+        name = request.setdefault(kind.name_property, _generated_name(stack_name, logical_id))
+        self._service.call(scope, f"Create{kind.noun}", request)
+        record = _find(self._service.region(scope), kind, name)
+        assert record is not None
+        if isinstance(record, Endpoint) and (reason := await _settled(record)) is not None:
+            # the engine does not know the physical id of what failed, so nobody else would delete it
+            await self._delete(scope, kind, record.arn)
+            raise RuntimeError(reason)
+        return record.arn, kind.attributes(record)
+
+    async def _update(
+        self, scope: Scope, kind: ResourceType, physical_id: str, old: Properties, new: Properties
+    ) -> Provisioned:
+        before, after = kind.request(old), kind.request(new)
+        record = _find(self._service.region(scope), kind, _name(physical_id))
+        if record is None:
+            raise RuntimeError(f"{kind.name} {physical_id} was deleted outside of CloudFormation")
+        if isinstance(record, Endpoint) and _without_tags(before) != _without_tags(after):
+            await _settled(record)
+            self._service.call(scope, "UpdateEndpoint", {**after, "EndpointName": record.name})
+            if (reason := await _settled(record)) is not None:
+                raise RuntimeError(reason)
+        # only now: a failed update leaves the resource as it was
+        old_tags, new_tags = tag_map(before.get("Tags", [])), tag_map(after.get("Tags", []))
+        kept = {key: value for key, value in record.tags.items() if key not in old_tags}
+        record.tags = {**kept, **new_tags}
+        return physical_id, kind.attributes(record)
+
+    async def _delete(self, scope: Scope, kind: ResourceType, physical_id: str) -> None:
+        record = _find(self._service.region(scope), kind, _name(physical_id))
+        if isinstance(record, Endpoint):
+            await _settled(record)
+            record = _find(self._service.region(scope), kind, record.name)
+        if record is None:
+            return
+        self._service.call(scope, f"Delete{kind.noun}", {kind.name_property: record.name})
+        if isinstance(record, Endpoint) and (reason := await _settled(record)) is not None:
+            raise RuntimeError(reason)
+
+
+async def _settled(endpoint: Endpoint) -> str | None:
+    """Wait for the endpoint's running change; return the reason when it failed."""
+    return None if endpoint.operation is None else await asyncio.shield(endpoint.operation)
+
+
+def _find(region: Region, kind: ResourceType, name: str) -> Record | None:
+    if kind.noun == "Model":
+        return region.models.find(name)
+    return region.configs.find(name) if kind.noun == "EndpointConfig" else region.endpoints.find(name)
+
+
+def _name(physical_id: str) -> str:
+    return physical_id.rpartition("/")[2]
+
+
+def _generated_name(stack_name: str, logical_id: str) -> str:
+    suffix = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_SUFFIX_LENGTH))
+    prefix = f"{stack_name}-{logical_id}"[: _NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip("-")
+    return f"{prefix}-{suffix}"
+
+
+def _without_tags(request: Properties) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name != "Tags"}
+
+
+def _coerced(shape: Shape, value: Any, path: str) -> Any:
+    if isinstance(value, str) and isinstance(shape, (StructureShape, ListShape, MapShape)):
+        value = _parsed(value, path)
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        if unknown := [name for name in value if name not in shape.members]:
+            raise PropertyError(f"Encountered unsupported property {path}/{unknown[0]}")
+        return {name: _coerced(shape.members[name], member, f"{path}/{name}") for name, member in value.items()}
+    if isinstance(shape, ListShape) and isinstance(value, list):
+        return [_coerced(shape.member, item, f"{path}/{index}") for index, item in enumerate(value)]
+    if isinstance(shape, MapShape) and isinstance(value, dict):
+        return {str(key): _coerced(shape.value, item, f"{path}/{key}") for key, item in value.items()}
+    return _coerced_scalar(shape, value, path)
+
+
+def _coerced_scalar(shape: Shape, value: Any, path: str) -> Any:
+    if shape.type_name == "string" and isinstance(value, (bool, int, float)):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if not isinstance(value, str) or shape.type_name == "string":
+        return value
+    if shape.type_name == "boolean" and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    try:
+        if shape.type_name in ("integer", "long"):
+            return int(value)
+        if shape.type_name in ("float", "double"):
+            return float(value)
+    except ValueError:
+        pass
+    raise PropertyError(f"Value of property {path} must be of type {shape.type_name}, got {value!r}")
+
+
+def _parsed(text: str, path: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise PropertyError(f"Value of property {path} must be JSON: {error}") from error

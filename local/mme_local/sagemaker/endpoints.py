@@ -1,0 +1,265 @@
+"""Endpoints: changes answer at once and go on in the background, one at a time for each endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import structlog
+
+from mme_local.hosting import Hosting, HostingError
+from mme_local.sagemaker import deployment, listing, rules
+from mme_local.sagemaker.errors import SageMakerError, ValidationError
+from mme_local.sagemaker.records import Endpoint, EndpointConfig, Region, Scope, Variant
+from mme_local.sagemaker.tags import tag_map
+
+log = structlog.get_logger(__name__)
+
+_FAILURE_REASON_LENGTH = 1024
+
+
+class Endpoints:
+    """The endpoints of every account and region. The data plane knows them by name only, so a name is used once.
+
+    Args:
+        hosting: Who runs their model servers.
+    """
+
+    def __init__(self, hosting: Hosting) -> None:
+        self._hosting = hosting
+        self._hosted: dict[str, tuple[Scope, Endpoint]] = {}
+
+    def invocable(self, name: str) -> bool:
+        """Whether there is an endpoint of exactly this name that takes invocations."""
+        hosted = self._hosted.get(name.lower())
+        return hosted is not None and hosted[1].name == name and hosted[1].serving
+
+    def not_invocable(self, name: str, account: str) -> tuple[int, dict[str, str], bytes]:
+        """InvokeEndpoint's answer for a name that takes no invocations."""
+        message = f"Endpoint {name} of account {account} not found."
+        headers = {"content-type": "application/json", "x-amzn-errortype": "ValidationError"}
+        return 400, headers, json.dumps({"Message": message}).encode()
+
+    def create(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+        """CreateEndpoint."""
+        name = request["EndpointName"]
+        region.endpoints.check_free(name)
+        if (hosted := self._hosted.get(name.lower())) is not None:
+            scope = hosted[0]
+            raise ValidationError(
+                f"mme-local serves one endpoint of a name: {name} is in use in {scope.region} of {scope.account}."
+            )
+        config = region.configs.get(request["EndpointConfigName"])
+        variants = deployment.new_variants(region, config)
+        policy = request.get("DeploymentConfig")
+        rules.check_deployment(policy or {}, [], [variant.name for variant in variants])
+        endpoint = Endpoint(
+            name,
+            region.endpoints.arn(name),
+            dict(request),
+            tags=tag_map(request.get("Tags", [])),
+            config_name=config.name,
+            deployment_config=policy,
+        )
+        region.endpoints.add(endpoint)
+        self._hosted[name.lower()] = (region.scope, endpoint)
+        self._deploy(region, endpoint, config, variants, status="Creating", on_failure="Failed")
+        return {"EndpointArn": endpoint.arn}
+
+    def describe(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+        """DescribeEndpoint."""
+        endpoint = region.endpoints.get(request["EndpointName"])
+        answer = {
+            **_summary(endpoint),
+            "EndpointConfigName": endpoint.config_name,
+            "FailureReason": endpoint.failure_reason,
+            "LastDeploymentConfig": endpoint.deployment_config,
+            "DataCaptureConfig": _capture_summary(endpoint.capture),
+        }
+        if endpoint.variants:
+            answer["ProductionVariants"] = [_variant_summary(v, endpoint.created) for v in endpoint.variants]
+        if endpoint.pending_config_name is not None:
+            answer["PendingDeploymentSummary"] = {
+                "EndpointConfigName": endpoint.pending_config_name,
+                "StartTime": endpoint.modified,
+            }
+        return {name: value for name, value in answer.items() if value is not None}
+
+    def list_all(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+        """ListEndpoints."""
+        endpoints, token = listing.page(listing.select(region.endpoints, request), request)
+        return listing.answer("Endpoints", [_summary(endpoint) for endpoint in endpoints], token)
+
+    def update(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+        """UpdateEndpoint: the old configuration serves until the new one does, and goes on when that fails."""
+        endpoint = region.endpoints.get(request["EndpointName"])
+        _check_idle(endpoint)
+        config = region.configs.get(request["EndpointConfigName"])
+        variants = deployment.new_variants(region, config)
+        policy = request.get("DeploymentConfig")
+        if policy is None and request.get("RetainDeploymentConfig"):
+            policy = endpoint.deployment_config
+        rules.check_deployment(policy or {}, [v.name for v in endpoint.variants], [v.name for v in variants])
+        if request.get("RetainAllVariantProperties"):
+            excluded = {e["VariantPropertyType"] for e in request.get("ExcludeRetainedVariantProperties", [])}
+            deployment.retain(variants, endpoint.variants, excluded)
+        endpoint.deployment_config = policy
+        self._deploy(region, endpoint, config, variants, status="Updating", on_failure="InService")
+        return {"EndpointArn": endpoint.arn}
+
+    def update_weights_and_capacities(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+        """UpdateEndpointWeightsAndCapacities."""
+        endpoint = region.endpoints.get(request["EndpointName"])
+        _check_idle(endpoint)
+        variants = {variant.name: variant for variant in endpoint.variants}
+        for change in request["DesiredWeightsAndCapacities"]:
+            name = change["VariantName"]
+            if name not in variants:
+                raise ValidationError(f'The variant name(s) "{name}" is/are not present within endpoint configuration.')
+            if change.get("DesiredInstanceCount", 1) < 1:
+                raise ValidationError(f"The DesiredInstanceCount of variant {name} must be at least 1.")
+        for change in request["DesiredWeightsAndCapacities"]:
+            variant = variants[change["VariantName"]]
+            variant.desired_weight = change.get("DesiredWeight", variant.desired_weight)
+            variant.desired_instance_count = change.get("DesiredInstanceCount", variant.desired_instance_count)
+        assert endpoint.hosted is not None, "an endpoint in service has a fleet"
+        spec = deployment.adjusted(endpoint.hosted, endpoint.variants)
+        _move(endpoint, "Updating")
+
+        async def adjust() -> str | None:
+            reason = await _outcome(self._hosting.adjust(spec))
+            for variant in endpoint.variants:
+                if reason is None:
+                    endpoint.hosted = spec
+                    variant.weight = variant.desired_weight
+                    variant.instance_count = variant.desired_instance_count
+                else:
+                    variant.desired_weight = variant.weight
+                    variant.desired_instance_count = variant.instance_count
+            _move(endpoint, "InService", reason)
+            return reason
+
+        endpoint.operation = asyncio.create_task(adjust())
+        return {"EndpointArn": endpoint.arn}
+
+    def delete(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+        """DeleteEndpoint."""
+        endpoint = region.endpoints.get(request["EndpointName"])
+        if endpoint.in_progress:
+            raise ValidationError(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        _move(endpoint, "Deleting")
+
+        async def remove() -> str | None:
+            reason = await _outcome(self._hosting.remove(endpoint.name))
+            if reason is not None:
+                _move(endpoint, "Failed", reason)
+                return reason
+            region.endpoints.remove(endpoint.name)
+            del self._hosted[endpoint.name.lower()]
+            log.info("endpoint deleted", endpoint=endpoint.name)
+            return None
+
+        endpoint.operation = asyncio.create_task(remove())
+        return {}
+
+    async def close(self) -> None:
+        """Stop the changes that are under way."""
+        tasks = [e.operation for _, e in self._hosted.values() if e.operation is not None and not e.operation.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _deploy(
+        self,
+        region: Region,
+        endpoint: Endpoint,
+        config: EndpointConfig,
+        variants: list[Variant],
+        *,
+        status: str,
+        on_failure: str,
+    ) -> None:
+        endpoint.pending_config_name = config.name
+        _move(endpoint, status)
+
+        async def start_fleet() -> None:
+            spec = deployment.spec(region, endpoint, config, variants)
+            await self._hosting.deploy(spec)
+            endpoint.hosted = spec
+            endpoint.config_name = config.name
+            endpoint.variants = variants
+            endpoint.capture = config.request.get("DataCaptureConfig")
+
+        async def deploy() -> str | None:
+            reason = await _outcome(start_fleet())
+            endpoint.pending_config_name = None
+            _move(endpoint, "InService" if reason is None else on_failure, reason)
+            return reason
+
+        endpoint.operation = asyncio.create_task(deploy())
+
+
+async def _outcome(change: Awaitable[None]) -> str | None:
+    """Wait for a change of the data plane; return the reason when it failed."""
+    try:
+        await change
+    except (HostingError, SageMakerError) as error:
+        return str(error)[:_FAILURE_REASON_LENGTH]
+    except Exception as error:
+        log.exception("the data plane failed")
+        return f"{type(error).__name__}: {error}"[:_FAILURE_REASON_LENGTH]
+    return None
+
+
+def _move(endpoint: Endpoint, status: str, reason: str | None = None) -> None:
+    endpoint.status = status
+    endpoint.failure_reason = reason
+    endpoint.modified = time.time()
+    level = log.error if reason is not None else log.info
+    level("endpoint", endpoint=endpoint.name, status=status, **({"reason": reason} if reason is not None else {}))
+
+
+def _check_idle(endpoint: Endpoint) -> None:
+    if endpoint.in_progress:
+        raise ValidationError(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+    if endpoint.status == "Failed":
+        raise ValidationError(f'Cannot update failed endpoint "{endpoint.arn}": it can only be deleted.')
+
+
+def _summary(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "EndpointName": endpoint.name,
+        "EndpointArn": endpoint.arn,
+        "EndpointStatus": endpoint.status,
+        "CreationTime": endpoint.created,
+        "LastModifiedTime": endpoint.modified,
+    }
+
+
+def _variant_summary(variant: Variant, resolved: float) -> dict[str, Any]:
+    return {
+        "VariantName": variant.name,
+        "DeployedImages": [
+            {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": resolved} for image in variant.images
+        ],
+        "CurrentWeight": variant.weight,
+        "DesiredWeight": variant.desired_weight,
+        "CurrentInstanceCount": variant.instance_count,
+        "DesiredInstanceCount": variant.desired_instance_count,
+    }
+
+
+def _capture_summary(capture: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if capture is None:
+        return None
+    return {
+        "EnableCapture": capture.get("EnableCapture", False),
+        # nothing is captured locally, and the answer says so
+        "CaptureStatus": "Stopped",
+        "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+        "DestinationS3Uri": capture["DestinationS3Uri"],
+        "KmsKeyId": capture.get("KmsKeyId", ""),
+    }

@@ -1,0 +1,89 @@
+"""Models and endpoint configurations: written once, never changed, the tags apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mme_local.sagemaker import listing, rules
+from mme_local.sagemaker.records import EndpointConfig, Model, Region
+from mme_local.sagemaker.tags import tag_map
+
+
+def create_model(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+    """CreateModel."""
+    name = request["ModelName"]
+    region.models.check_free(name)
+    rules.check_model(request)
+    record = Model(name, region.models.arn(name), dict(request), tags=tag_map(request.get("Tags", [])))
+    region.models.add(record)
+    return {"ModelArn": record.arn}
+
+
+def describe_model(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+    """DescribeModel."""
+    record = region.models.get(request["ModelName"])
+    answer = {
+        "EnableNetworkIsolation": False,
+        **_without_tags(record.request),
+        "ModelArn": record.arn,
+        "CreationTime": record.created,
+    }
+    containers = [{"Mode": "SingleModel", **container} for container in record.containers]
+    if "Containers" in answer:
+        answer["Containers"] = containers
+    else:
+        answer["PrimaryContainer"] = containers[0]
+    return answer
+
+
+def list_models(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+    """ListModels."""
+    records, token = listing.page(listing.select(region.models, request), request)
+    summaries = [{"ModelName": r.name, "ModelArn": r.arn, "CreationTime": r.created} for r in records]
+    return listing.answer("Models", summaries, token)
+
+
+def delete_model(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+    """DeleteModel: also one that endpoints use, which go on with the copy of it that they were deployed with."""
+    region.models.remove(request["ModelName"])
+    return {}
+
+
+def create_config(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+    """CreateEndpointConfig."""
+    name = request["EndpointConfigName"]
+    region.configs.check_free(name)
+    rules.check_config(request, region.models.get)
+    record = EndpointConfig(name, region.configs.arn(name), dict(request), tags=tag_map(request.get("Tags", [])))
+    region.configs.add(record)
+    return {"EndpointConfigArn": record.arn}
+
+
+def describe_config(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+    """DescribeEndpointConfig."""
+    record = region.configs.get(request["EndpointConfigName"])
+    return {
+        "EnableNetworkIsolation": False,
+        **_without_tags(record.request),
+        "ProductionVariants": [{"InitialVariantWeight": 1.0, **variant} for variant in record.variants],
+        "EndpointConfigArn": record.arn,
+        "CreationTime": record.created,
+    }
+
+
+def list_configs(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+    """ListEndpointConfigs."""
+    records, token = listing.page(listing.select(region.configs, request), request)
+    summaries = [{"EndpointConfigName": r.name, "EndpointConfigArn": r.arn, "CreationTime": r.created} for r in records]
+    return listing.answer("EndpointConfigs", summaries, token)
+
+
+def delete_config(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
+    """DeleteEndpointConfig: also one that an endpoint uses, as on SageMaker."""
+    region.configs.remove(request["EndpointConfigName"])
+    return {}
+
+
+def _without_tags(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name != "Tags"}

@@ -1,0 +1,90 @@
+"""The service: operations by name, requests checked, and the JSON protocol around them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from mme_local.hosting import Hosting
+from mme_local.sagemaker import models, tags
+from mme_local.sagemaker.endpoints import Endpoints
+from mme_local.sagemaker.errors import SageMakerError, SerializationError, UnknownOperation, ValidationError
+from mme_local.sagemaker.records import Region, Scope
+from mme_local.sagemaker.shapes import check_request
+
+log = structlog.get_logger(__name__)
+
+Operation = Callable[[Region, Mapping[str, Any]], dict[str, Any]]
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class SageMaker:
+    """SageMaker's API for endpoints. Everything is called on the event loop, so nothing needs a lock.
+
+    Args:
+        hosting: The data plane.
+    """
+
+    def __init__(self, hosting: Hosting) -> None:
+        self.endpoints = Endpoints(hosting)
+        self._regions: dict[Scope, Region] = {}
+        self._operations: dict[str, Operation] = {
+            "CreateModel": models.create_model,
+            "DescribeModel": models.describe_model,
+            "ListModels": models.list_models,
+            "DeleteModel": models.delete_model,
+            "CreateEndpointConfig": models.create_config,
+            "DescribeEndpointConfig": models.describe_config,
+            "ListEndpointConfigs": models.list_configs,
+            "DeleteEndpointConfig": models.delete_config,
+            "CreateEndpoint": self.endpoints.create,
+            "DescribeEndpoint": self.endpoints.describe,
+            "ListEndpoints": self.endpoints.list_all,
+            "UpdateEndpoint": self.endpoints.update,
+            "UpdateEndpointWeightsAndCapacities": self.endpoints.update_weights_and_capacities,
+            "DeleteEndpoint": self.endpoints.delete,
+            "AddTags": tags.add_tags,
+            "ListTags": tags.list_tags,
+            "DeleteTags": tags.delete_tags,
+        }
+
+    def region(self, scope: Scope) -> Region:
+        """The resources of an account and region."""
+        if scope not in self._regions:
+            self._regions[scope] = Region(scope)
+        return self._regions[scope]
+
+    def call(self, scope: Scope, operation: str, request: Any) -> dict[str, Any]:
+        """Check a request and run it; ``SageMakerError`` for whatever the API refuses."""
+        if operation not in self._operations:
+            raise UnknownOperation(f"mme-local has no {operation}; it has {', '.join(sorted(self._operations))}.")
+        return self._operations[operation](self.region(scope), check_request(operation, request))
+
+    def answer(self, scope: Scope, target: str, body: bytes) -> Answer:
+        """Answer one request of the JSON protocol; ``target`` is the ``X-Amz-Target`` header."""
+        try:
+            if not target.startswith("SageMaker."):
+                raise ValidationError(
+                    "mme-local answers the SageMaker API and InvokeEndpoint; asynchronous and streamed invocations"
+                    " have no TargetModel and cannot reach a multi-model endpoint."
+                )
+            return _json(200, self.call(scope, target.removeprefix("SageMaker."), _parsed(body)))
+        except SageMakerError as error:
+            return _json(error.status, {"__type": error.code, "message": str(error)}, error.code)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"{}")
+    except ValueError as error:
+        raise SerializationError(f"the body is not JSON: {error}") from error
+
+
+def _json(status: int, content: Mapping[str, Any], error_type: str | None = None) -> Answer:
+    headers = {"Content-Type": "application/x-amz-json-1.1"}
+    if error_type is not None:
+        headers["x-amzn-errortype"] = error_type
+    return status, headers, json.dumps(content).encode()
