@@ -1,0 +1,28 @@
+"""The one error that users catch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from constructs import IConstruct
+
+
+class InvalidEndpointError(ValueError):
+    """Arguments that SageMaker would refuse, found at synth instead of minutes into a deployment.
+
+    All problems of one construct are collected and raised together; each names the argument, its value and the way out.
+
+    Attributes:
+        problems: One message per problem.
+    """
+
+    def __init__(self, where: str, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(f"{where} is not valid:{lines}")
+
+
+def raise_if_any(construct: IConstruct | str, problems: Iterable[str]) -> None:
+    """Raise the problems together, named by the construct's path; do nothing when there are none."""
+    if found := tuple(problems):
+        raise InvalidEndpointError(construct if isinstance(construct, str) else construct.node.path, found)

@@ -1,0 +1,230 @@
+"""What SageMaker refuses, and what AWS advises against, checked before anything is deployed.
+
+Pure functions on plain values: each takes the name of the argument and its value, and yields one message per problem.
+A value that CloudFormation fills in later is not checked. The limits are those of the API's ``CreateModel``,
+``CreateEndpointConfig`` and ``CreateEndpoint``, which neither the resource schemas nor cfn-lint check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from ._tables import InstanceType, instance_types
+from ._tokens import is_token
+
+NAME_MAX = 63
+PIPELINE_MAX = 15
+ENVIRONMENT_MAX = 100
+ENVIRONMENT_TEXT_MAX = 1024
+ENVIRONMENT_BYTES_MAX = 32 * 1024
+MODEL_DATA_URL_MAX = 1024
+TARGET_MODEL_MAX = 1024
+
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+_ENVIRONMENT_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_TARGET_MODEL = re.compile(r"[!-~][ -~]*")
+_RESERVED = ("SAGEMAKER_MULTI_MODEL",)
+
+
+def name(argument: str, value: str | None) -> Iterator[str]:
+    """An endpoint's, variant's or container's name."""
+    if value is None or is_token(value):
+        return
+    if len(value) > NAME_MAX or not _NAME.fullmatch(value):
+        yield (
+            f"{argument} must be 1 to {NAME_MAX} letters, digits and inner hyphens, got {value!r}"
+            + (f" ({len(value)} characters)" if len(value) > NAME_MAX else "")
+        )
+
+
+def at_least(argument: str, value: float, minimum: float) -> Iterator[str]:
+    """A number with a lower bound."""
+    if not is_token(value) and not value >= minimum:
+        yield f"{argument} must be at least {minimum}, got {value}"
+
+
+def within(argument: str, value: float | None, minimum: float, maximum: float, unit: str) -> Iterator[str]:
+    """An optional number within bounds."""
+    if value is not None and not is_token(value) and not minimum <= value <= maximum:
+        yield f"{argument} must be {minimum} to {maximum} {unit}, got {value}"
+
+
+def environment(argument: str, value: Mapping[str, str]) -> Iterator[str]:
+    """One container's environment variables."""
+    if len(value) > ENVIRONMENT_MAX:
+        yield f"{argument} must have at most {ENVIRONMENT_MAX} entries, got {len(value)}"
+    for key, text in value.items():
+        if key in _RESERVED:
+            yield f"{argument} must not set {key}: SageMaker sets it itself in every multi-model container"
+        if is_token(key):
+            continue
+        if len(key) > ENVIRONMENT_TEXT_MAX or not _ENVIRONMENT_KEY.fullmatch(key):
+            yield (
+                f"{argument} must have names of at most {ENVIRONMENT_TEXT_MAX} letters, digits and underscores that "
+                f"don't start with a digit, got {key!r}"
+            )
+        if not isinstance(text, str):
+            yield f"{argument} must have strings as values, got {text!r} for {key}: write {str(text)!r}"
+        elif not is_token(text) and len(text) > ENVIRONMENT_TEXT_MAX:
+            yield f"{argument} must have values of at most {ENVIRONMENT_TEXT_MAX} characters, got {len(text)} for {key}"
+
+
+def environments(argument: str, values: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """The environment variables of all containers of a model together."""
+    size = sum(
+        len(f"{key}{text}".encode())
+        for value in values
+        for key, text in value.items()
+        if not is_token(key) and not is_token(text)
+    )
+    if size > ENVIRONMENT_BYTES_MAX:
+        yield f"{argument} of all containers together must be at most 32 KB, got {size} bytes"
+
+
+def pipeline(hostnames: Sequence[str | None]) -> Iterator[str]:
+    """The containers of a serial inference pipeline, the multi-model one included, by their hostnames."""
+    if len(hostnames) > PIPELINE_MAX:
+        yield (
+            f"preprocessors and postprocessors must make at most {PIPELINE_MAX} containers with the multi-model one, "
+            f"got {len(hostnames)}"
+        )
+    given = [hostname for hostname in hostnames if hostname is not None]
+    if given and len(given) < len(hostnames):
+        yield (
+            f"container_hostname must be given for all {len(hostnames)} containers or for none, got it for {len(given)}"
+        )
+    for hostname in sorted({hostname for hostname in given if given.count(hostname) > 1}):
+        yield f"container_hostname must be unique within an endpoint, got {hostname!r} more than once"
+
+
+def instance_type(argument: str, value: str) -> Iterator[str]:
+    """An instance type's form, and whether it can host a multi-model endpoint at all."""
+    if is_token(value):
+        return
+    if not re.fullmatch(r"ml\.[a-z0-9-]+\.[a-z0-9]+", value):
+        yield f"{argument} must be a SageMaker instance type such as 'ml.m5.xlarge', got {value!r}"
+    elif (known := instance_types().get(value)) and known.multi_model == "accelerator-unsupported":
+        yield (
+            f"{argument} must be a CPU or NVIDIA GPU instance type, got {value!r}: multi-model endpoints don't run on "
+            "Inferentia, Trainium or Gaudi"
+        )
+
+
+def architecture(argument: str, value: str, image_architecture: str | None) -> Iterator[str]:
+    """Whether an image runs on an instance type's processor, where both are known."""
+    known = _known(value)
+    if known is None or known.arm64 is None or image_architecture is None:
+        return
+    of_instance = "arm64" if known.arm64 else "x86_64"
+    if of_instance != image_architecture:
+        yield f"{argument} {value!r} has {of_instance} processors, but the image is built for {image_architecture}"
+
+
+def prefix(argument: str, value: str) -> Iterator[str]:
+    """The S3 prefix under which the models lie."""
+    if is_token(value):
+        return
+    if value.endswith((".tar.gz", ".tar.gz/")):
+        yield (
+            f"{argument} must be a prefix that holds many models, got the object {value!r}: "
+            "pass the folder that it is in"
+        )
+    if not value.strip("/"):
+        yield f"{argument} must not be empty, got {value!r}: the endpoint may read what is under it, not a whole bucket"
+    elif value.startswith("/") or "//" in value:
+        yield f"{argument} must not have empty segments, got {value!r}"
+    if not re.fullmatch(r"[!-~]*", value) or "*" in value or "?" in value:
+        yield f"{argument} must be printable ASCII without blanks, '*' and '?', got {value!r}"
+
+
+def model_data_url(argument: str, value: str) -> Iterator[str]:
+    """The length of a ``ModelDataUrl``, tokens aside."""
+    if not is_token(value) and len(value) > MODEL_DATA_URL_MAX:
+        yield f"{argument} must give an S3 URL of at most {MODEL_DATA_URL_MAX} characters, got {len(value)}"
+
+
+def target_model(argument: str, value: str) -> Iterator[str]:
+    """A model's name relative to the prefix, as callers will send it in ``TargetModel``."""
+    if not _TARGET_MODEL.fullmatch(value) or len(value) > TARGET_MODEL_MAX:
+        yield (
+            f"{argument} must be 1 to {TARGET_MODEL_MAX} printable ASCII characters that don't start with a blank, "
+            f"got {value!r}"
+        )
+    elif any(part in ("", ".", "..") for part in value.split("/")):
+        yield f"{argument} must be a relative path such as 'resnet' or 'tenant_a/resnet', got {value!r}"
+    elif value.endswith(".tar.gz"):
+        yield f"{argument} must not end in '.tar.gz', got {value!r}: the archive's name is made from it and its content"
+
+
+def instance_count_warnings(argument: str, value: int) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about an endpoint in a single Availability Zone."""
+    if value == 1:
+        yield (
+            "singleInstance",
+            f"{argument} is 1: the endpoint lives in one Availability Zone; AWS advises at least 2 instances",
+        )
+
+
+def instance_type_warnings(argument: str, value: str) -> Iterator[tuple[str, str]]:
+    """Warnings, with their ids, about instance types outside AWS's documented list."""
+    if is_token(value):
+        return
+    known = instance_types().get(value)
+    if known is None:
+        yield (
+            "unknownInstanceType",
+            f"{argument} {value!r} is not a SageMaker endpoint instance type that this library knows; "
+            "it may be newer than the library, or misspelt",
+        )
+    elif known.multi_model == "gpu-multi":
+        yield (
+            "multiGpuInstanceType",
+            f"{argument} {value!r} has {known.gpus} GPUs; AWS documents multi-model endpoints for instance types with "
+            "a single GPU only",
+        )
+    elif known.multi_model == "gpu-single-undocumented":
+        yield (
+            "undocumentedGpuInstanceType",
+            f"{argument} {value!r} is not among the GPU instance types that AWS documents for multi-model endpoints "
+            "(p2, p3, g4dn, g5 with one GPU)",
+        )
+
+
+def gpu_image_warnings(argument: str, value: str, family: str | None) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about an image other than Triton on a GPU."""
+    known = _known(value)
+    if known is not None and known.gpus and family != "sagemaker-tritonserver":
+        yield (
+            "gpuImageNotTriton",
+            f"{argument} {value!r} has a GPU, and NVIDIA Triton is the only image that AWS documents for multi-model "
+            "endpoints on GPUs: InferenceImage.triton",
+        )
+
+
+def volume_warnings(argument: str, value: str) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about a volume size where no volume is attached."""
+    known = _known(value)
+    if known is not None and known.local_storage:
+        yield (
+            "volumeSizeOnLocalStorage",
+            f"volume_size has no effect with {argument} {value!r}: it has local NVMe storage, and SageMaker attaches "
+            "no volume",
+        )
+
+
+def _known(value: str) -> InstanceType | None:
+    return None if is_token(value) else instance_types().get(value)
+
+
+def object_url(argument: str, value: str | None) -> Iterator[str]:
+    """The artifact of a container with a single model."""
+    if value is None:
+        return
+    yield from model_data_url(argument, value)
+    bucket, slash, key = value.removeprefix("s3://").partition("/")
+    if not (value.startswith("s3://") and bucket and slash and key):
+        yield (
+            f"{argument} must be 's3://bucket/key.tar.gz', got {value!r}: the permission to read it is granted on that "
+            "bucket and key (either may be a token)"
+        )
