@@ -1,0 +1,420 @@
+"""The models of one instance: which are on its disk, which are in its server's memory, and who goes when it is full.
+
+Everything runs on the event loop, so a method without ``await`` is atomic, and that is all the locking that calls of
+loaded models see. A model's download and load is one task however many calls wait for it. Loads that find memory full
+queue in a lane, so that the first of them gets the room that it waits for; nothing else ever waits for that lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+import structlog
+
+from mme_local.platform.disk import Disk
+from mme_local.platform.errors import InvokeError, ModelNotReadyException, ServiceUnavailable
+from mme_local.platform.failures import Failures, unexpected
+from mme_local.platform.metrics import VariantMetrics, microseconds
+from mme_local.platform.model import Model, State
+from mme_local.platform.settings import Settings
+from mme_local.platform.supervisor import Supervisor
+from mme_local.servers.base import LoadError, ModelServer, OutOfMemory, ServerError
+
+_log = structlog.get_logger("mme_local.platform")
+_T = TypeVar("_T")
+
+
+class ModelCache:
+    """Brings models from S3 to disk to memory, and out again, least recently used first.
+
+    Args:
+        supervisor: The server that loads them.
+        disk: Where their files are.
+        failures: Words for what goes wrong.
+        metrics: Counters of the variant.
+        settings: Time limits.
+        memory_budget: Bytes that all loaded models together may take, by ``Model.memory_need``; no limit but the
+            server's own when left out.
+        keep: ``ModelCacheSetting``: when False, a model is unloaded and deleted as soon as nobody uses it.
+        label: What the log calls the instance.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        disk: Disk,
+        failures: Failures,
+        metrics: VariantMetrics,
+        settings: Settings,
+        *,
+        memory_budget: int | None,
+        keep: bool,
+        label: str,
+    ) -> None:
+        self._supervisor = supervisor
+        self._disk = disk
+        self._failures = failures
+        self._metrics = metrics
+        self._settings = settings
+        self._memory_budget = memory_budget
+        self._keep = keep
+        self._log = _log.bind(instance=label)
+        # In order of last use, least recent first.
+        self._models: OrderedDict[str, Model] = OrderedDict()
+        self._memory_used = 0
+        self._lane = asyncio.Lock()
+        self._starving = False
+        self._trimming = False
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # What callers see
+
+    def acquire_loaded(self, url: str) -> Model | None:
+        """Return the model, marked as in use, if it is loaded; the whole warm path of the cache."""
+        model = self._models.get(url)
+        if model is None or model.state is not State.LOADED:
+            return None
+        model.in_use += 1
+        self._models.move_to_end(url)
+        return model
+
+    async def acquire(self, url: str, target_model: str) -> Model:
+        """Return the model, loaded and marked as in use, after bringing it in if need be.
+
+        Raises:
+            InvokeError: It could not be loaded, or not in ``wait_timeout``; in the latter case the load goes on.
+        """
+        deadline = time.monotonic() + self._settings.wait_timeout
+        model = self._models.get(url)
+        if model is None:
+            model = self._models[url] = Model(url, target_model)
+        # Whoever waits is a user: nobody may evict the model between the end of its load and the waiter's turn.
+        model.in_use += 1
+        self._models.move_to_end(url)
+        try:
+            while model.state is not State.LOADED:
+                if model.loading is None:
+                    model.loading = self._spawn(self._bring_in(model))
+                load = model.loading
+                await asyncio.wait({load}, timeout=max(0.0, deadline - time.monotonic()))
+                if not load.done():
+                    raise ModelNotReadyException(
+                        f"Model {target_model} is being downloaded or loaded; try again in a little while"
+                    )
+                error = ServiceUnavailable("The instance is stopping") if load.cancelled() else load.result()
+                if error is not None:
+                    raise error
+        except BaseException:
+            self.release(model)
+            raise
+        return model
+
+    def release(self, model: Model) -> None:
+        """Give back a model that ``acquire`` or ``acquire_loaded`` returned."""
+        model.in_use -= 1
+        if model.idle:
+            self._went_idle(model)
+
+    def _went_idle(self, model: Model) -> None:
+        if model.state is State.LOADED and (self._starving or not self._keep):
+            # Unloading here and now, rather than when the load that waits for room runs next, keeps a busy model from
+            # being taken again in between, forever.
+            self._starving = False
+            self._start_unload(model, delete=not self._keep)
+        elif model.state is State.ON_DISK and model.loading is None and not self._keep:
+            self._delete(model)
+        if self._disk.over_budget and not self._trimming:
+            self._spawn(self._trim_disk())
+        self._forget_if_gone(model)
+        self._changed.set()
+
+    def holds(self, url: str) -> int:
+        """Rank how near the model is: 2 loaded or on its way there, 1 on disk, 0 not here."""
+        model = self._models.get(url)
+        if model is None:
+            return 0
+        if model.state is State.LOADED or model.loading is not None:
+            return 2
+        return 1 if model.state is State.ON_DISK else 0
+
+    @property
+    def loaded_count(self) -> int:
+        """Number of models in the server's memory."""
+        return sum(1 for model in self._models.values() if model.state is State.LOADED)
+
+    @property
+    def disk_used(self) -> int:
+        """Bytes of all models' files."""
+        return self._disk.used
+
+    def forget_memory(self) -> None:
+        """Take note that the server died: nothing is loaded any more, all files are still there."""
+        for model in self._models.values():
+            if model.state is State.LOADED:
+                self._to_disk_state(model)
+        self._changed.set()
+
+    async def evict_idle(self, keep: Model) -> int:
+        """Unload every model that nobody uses, for a call that the server had no memory for; return how many."""
+        victims = [m for m in self._models.values() if m is not keep and m.state is State.LOADED and m.idle]
+        unloads = [self._start_unload(model) for model in victims]
+        if unloads:
+            self._log.info("evicted for an invocation", models=len(unloads), target_model=keep.target_model)
+            await asyncio.wait(unloads)
+        return len(unloads)
+
+    async def close(self) -> None:
+        """Give up every load under way."""
+        while self._tasks:
+            tasks = set(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    # From S3 to memory
+
+    async def _bring_in(self, model: Model) -> Exception | None:
+        """Download and load a model; the error is a result, because each waiter gets it."""
+        try:
+            await asyncio.wait_for(self._download_and_load(model), self._settings.load_timeout)
+        except InvokeError as error:
+            self._log.warning("load failed", target_model=model.target_model, error=error.message)
+            return error
+        except asyncio.TimeoutError:
+            self._log.warning("load timed out", target_model=model.target_model, seconds=self._settings.load_timeout)
+            return self._failures.load_timed_out(model)
+        except Exception as error:
+            self._log.exception("load failed", target_model=model.target_model)
+            return unexpected(error)
+        finally:
+            model.loading = None
+            if model.idle:
+                # Every caller has given up waiting meanwhile.
+                self._went_idle(model)
+            self._changed.set()
+        return None
+
+    async def _download_and_load(self, model: Model) -> None:
+        if model.unloading is not None:
+            await asyncio.wait({model.unloading})
+        if model.state is State.ABSENT:
+            await self._download(model)
+        await self._trim_disk()
+        await self._reserve_memory(model)
+        try:
+            await self._load(model)
+        except OutOfMemory as error:
+            await self._load_into_room(model, error)
+
+    async def _download(self, model: Model) -> None:
+        model.state = State.DOWNLOADING
+        started = time.monotonic()
+        try:
+            model.directory, model.disk_bytes = await self._disk.fetch(model.url, model.name)
+            model.state = State.ON_DISK
+        finally:
+            if model.state is State.DOWNLOADING:
+                model.state = State.ABSENT
+        seconds = time.monotonic() - started
+        self._metrics.add("ModelDownloadingTime", microseconds(seconds))
+        self._log.info("downloaded", target_model=model.target_model, bytes=model.disk_bytes, ms=round(seconds * 1e3))
+
+    async def _load(self, model: Model) -> None:
+        """Load a model for which memory is set aside; on any failure the memory is given back."""
+        assert model.directory is not None
+        model.state = State.LOADING
+        try:
+            for last in (False, True):
+                server = await self._ready()
+                generation = self._supervisor.generation
+                started = time.monotonic()
+                try:
+                    await server.load(model.name, model.target_model, model.directory)
+                    if generation != self._supervisor.generation:
+                        raise ServerError("the model server died just after the load")
+                except LoadError:
+                    raise
+                except ServerError:
+                    # The server died in the middle of it, perhaps of another model: its successor gets one try.
+                    if last or not await self._supervisor.died(generation):
+                        raise
+                else:
+                    break
+        except OutOfMemory:
+            self._to_disk_state(model)
+            raise
+        except LoadError as error:
+            self._to_disk_state(model)
+            raise self._failures.load_refused(error) from error
+        except ServerError as error:
+            self._to_disk_state(model)
+            raise self._failures.server_gone(error) from error
+        except ServiceUnavailable:
+            self._to_disk_state(model)
+            raise
+        except BaseException:
+            # Given up in the middle: the server may or may not hold it, so make sure that it does not.
+            self._start_unload(model)
+            raise
+        model.state = State.LOADED
+        seconds = time.monotonic() - started
+        self._metrics.add("ModelLoadingTime", microseconds(seconds))
+        self._log.info("loaded", target_model=model.target_model, ms=round(seconds * 1e3), loaded=self.loaded_count)
+
+    async def _ready(self) -> ModelServer:
+        try:
+            return await self._supervisor.ready(self._settings.load_timeout)
+        except ServerError as error:
+            raise self._failures.not_running(error) from error
+
+    async def _load_into_room(self, model: Model, error: OutOfMemory) -> None:
+        """Load a model that the server had no memory for: unload others one by one, until it has or none is left."""
+        async with self._lane:
+            while True:
+                alone = not any(self._residents(model))
+                if alone:
+                    self._log.warning("out of memory", target_model=model.target_model)
+                    raise self._failures.load_refused(error)
+                if not await self._evict_one(f"{model.target_model} got 507"):
+                    await self._wait_for_room()
+                    continue
+                await self._make_memory(model)
+                try:
+                    await self._load(model)
+                    return
+                except OutOfMemory as again:
+                    error = again
+
+    # Memory
+
+    async def _reserve_memory(self, model: Model) -> None:
+        """Set memory aside, at once if there is some, else in the order of arrival."""
+        budget = self._memory_budget
+        if budget is not None and model.memory_need > budget:
+            raise self._failures.too_big(model, model.memory_need, budget, "memory")
+        if self._lane.locked() or not self._fits(model):
+            async with self._lane:
+                await self._make_memory(model)
+        else:
+            self._take_memory(model)
+
+    async def _make_memory(self, model: Model) -> None:
+        while not self._fits(model):
+            if not await self._evict_one(f"{model.target_model} needs memory"):
+                await self._wait_for_room()
+        self._take_memory(model)
+
+    def _fits(self, model: Model) -> bool:
+        return self._memory_budget is None or self._memory_used + model.memory_need <= self._memory_budget
+
+    def _take_memory(self, model: Model) -> None:
+        model.memory_bytes = model.memory_need
+        self._memory_used += model.memory_bytes
+
+    def _to_disk_state(self, model: Model) -> None:
+        """The model is not in memory: its files are what is left of it."""
+        model.state = State.ON_DISK
+        self._memory_used -= model.memory_bytes
+        model.memory_bytes = 0
+
+    def _residents(self, other_than: Model) -> Iterator[Model]:
+        return (model for model in self._models.values() if model is not other_than and model.resident)
+
+    def _victim(self, state: State) -> Model | None:
+        return next((m for m in self._models.values() if m.state is state and m.idle and m.loading is None), None)
+
+    async def _evict_one(self, reason: str) -> bool:
+        """Unload the least recently used model that nobody uses; False when there is none.
+
+        An unload that is under way anyway is waited for first: it may make the room that is needed.
+        """
+        under_way = [model.unloading for model in self._models.values() if model.unloading is not None]
+        if under_way:
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            return True
+        victim = self._victim(State.LOADED)
+        if victim is None:
+            return False
+        self._log.info("evicted from memory", target_model=victim.target_model, reason=reason)
+        await asyncio.wait({self._start_unload(victim)})
+        return True
+
+    async def _wait_for_room(self) -> None:
+        """Wait until a model goes idle, which ``release`` then unloads, or until anything else changes."""
+        self._starving = True
+        self._changed.clear()
+        try:
+            await self._changed.wait()
+        finally:
+            self._starving = False
+
+    def _start_unload(self, model: Model, *, delete: bool = False) -> asyncio.Task[None]:
+        model.state = State.UNLOADING
+        model.unloading = self._spawn(self._unload(model, delete))
+        return model.unloading
+
+    async def _unload(self, model: Model, delete: bool) -> None:
+        started = time.monotonic()
+        try:
+            await self._supervisor.server.unload(model.name)
+        except ServerError as error:
+            # A dead server holds nothing, and its successor starts empty.
+            self._log.warning("unload failed", target_model=model.target_model, error=str(error))
+        finally:
+            seconds = time.monotonic() - started
+            self._to_disk_state(model)
+            model.unloading = None
+            self._metrics.add("ModelUnloadingTime", microseconds(seconds))
+            self._log.info("unloaded", target_model=model.target_model, ms=round(seconds * 1e3))
+            if delete:
+                self._delete(model)
+                self._forget_if_gone(model)
+            self._changed.set()
+
+    # Disk
+
+    async def _trim_disk(self) -> None:
+        """Delete files until the budget is met: of unloaded models first, then of loaded ones, never of one in use.
+
+        While everything on disk is in use the budget is exceeded: waiting for others to end could wait for itself.
+        """
+        if self._trimming:
+            return
+        self._trimming = True
+        try:
+            while self._disk.over_budget:
+                victim = self._victim(State.ON_DISK)
+                if victim is None:
+                    victim = self._victim(State.LOADED)
+                    if victim is None:
+                        return
+                    await asyncio.wait({self._start_unload(victim)})
+                    continue
+                self._log.info("deleted from disk", target_model=victim.target_model, bytes=victim.disk_bytes)
+                self._delete(victim)
+                self._forget_if_gone(victim)
+        finally:
+            self._trimming = False
+
+    def _delete(self, model: Model) -> None:
+        assert model.directory is not None
+        self._disk.delete(model.directory, model.disk_bytes)
+        model.state = State.ABSENT
+        model.directory = None
+        model.disk_bytes = 0
+
+    def _forget_if_gone(self, model: Model) -> None:
+        """Drop the record of a model of which nothing is here: callers may ask for any number of absent ones."""
+        if model.state is State.ABSENT and model.idle and model.loading is None:
+            self._models.pop(model.url, None)
+
+    def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,206 @@
+"""One instance of a variant: the servers of its containers, run in pipeline order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from mme_local.platform.artifacts import ArtifactStore, remove_tree
+from mme_local.platform.cache import ModelCache
+from mme_local.platform.disk import Disk
+from mme_local.platform.errors import InvokeError
+from mme_local.platform.failures import Failures
+from mme_local.platform.metrics import VariantMetrics
+from mme_local.platform.request import Invocation
+from mme_local.platform.settings import Settings
+from mme_local.platform.stages import MultiModelStage, SingleModelStage, Stage, UnservableStage
+from mme_local.platform.supervisor import Supervisor
+from mme_local.servers.base import ModelServer, ServerError, ServerResponse, UnsupportedImage
+from mme_local.spec import ContainerSpec, VariantSpec
+
+_log = structlog.get_logger("mme_local.platform")
+
+ServerFactory = Callable[[ContainerSpec, Path], ModelServer]
+"""Makes a server, not started yet, for a container; ``UnsupportedImage`` when its image cannot be served here."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all instances share.
+
+    Attributes:
+        store: Brings artifacts from S3.
+        executor: Threads for whatever blocks.
+        settings: The platform's numbers.
+        server_factory: Makes the servers.
+        memory_budget: Bytes for loaded models, an instance.
+        disk_budget: Bytes for model files, an instance.
+        log_group_arn: Makes the ARN of an endpoint's log group.
+    """
+
+    store: ArtifactStore
+    executor: Executor
+    settings: Settings
+    server_factory: ServerFactory
+    memory_budget: int | None
+    disk_budget: int | None
+    log_group_arn: Callable[[str], str]
+
+
+class Instance:
+    """The containers of one instance and the calls that run on it.
+
+    Args:
+        endpoint_name: The endpoint it belongs to.
+        variant: The variant it belongs to.
+        directory: A folder of its own; ``stop`` deletes it.
+        metrics: Counters of the variant.
+        around: What all instances share.
+    """
+
+    def __init__(
+        self, endpoint_name: str, variant: VariantSpec, directory: Path, metrics: VariantMetrics, around: Surroundings
+    ) -> None:
+        self._endpoint_name = endpoint_name
+        self._variant = variant
+        self.directory = directory
+        self._metrics = metrics
+        self._around = around
+        self.disk = Disk(around.store, directory / "models", around.executor, budget=around.disk_budget)
+        self.in_flight = 0
+        self._idle = asyncio.Event()
+        self._stages: list[Stage] = []
+        self._multi_model: MultiModelStage | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether all its servers take calls."""
+        return all(stage.up for stage in self._stages)
+
+    @property
+    def cache(self) -> ModelCache | None:
+        """The models of its multi-model container."""
+        return None if self._multi_model is None else self._multi_model.cache
+
+    async def start(self) -> None:
+        """Start its servers, all at once; ``ServerError`` names the container that did not come up."""
+        try:
+            for index, container in enumerate(self._variant.containers):
+                self._stages.append(self._stage(index, container))
+            starts = [self._start(i, stage) for i, stage in enumerate(self._stages)]
+            failures = [e for e in await asyncio.gather(*starts, return_exceptions=True) if e is not None]
+            for failure in failures:
+                raise failure
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End its servers, whatever they are doing, and delete its files."""
+        for result in await asyncio.gather(*(stage.stop() for stage in self._stages), return_exceptions=True):
+            if isinstance(result, Exception):
+                _log.warning("server did not stop cleanly", endpoint=self._endpoint_name, error=str(result))
+        await asyncio.get_running_loop().run_in_executor(self._around.executor, remove_tree, self.directory)
+
+    async def drain(self) -> None:
+        """Wait until no call runs on it, or ``drain_timeout`` is over."""
+        if self.in_flight:
+            self._idle.clear()
+            try:
+                await asyncio.wait_for(self._idle.wait(), self._around.settings.drain_timeout)
+            except asyncio.TimeoutError:
+                _log.warning("calls cut off", endpoint=self._endpoint_name, calls=self.in_flight)
+
+    def nearness(self, call: Invocation) -> int:
+        """Rank how near the model of a request is: 2 in memory, 1 on disk, 0 in S3."""
+        stage = self._multi_model
+        return 0 if stage is None else stage.cache.holds(stage.url(call))
+
+    async def invoke(self, call: Invocation) -> ServerResponse:
+        """Run a request through the pipeline.
+
+        The output of one container, with its content type, is the input of the next; only the last is told what the
+        caller accepts.
+        """
+        self.in_flight += 1
+        try:
+            last = len(self._stages) - 1
+            body, headers = call.body, call.forwarded
+            if last == 0:
+                return await self._stages[0].invoke(call, body, headers)
+            accept = headers.pop("accept", None)
+            for index, stage in enumerate(self._stages):
+                if index == last and accept is not None:
+                    headers["accept"] = accept
+                response = await stage.invoke(call, body, headers)
+                body = response.body
+                headers = {**headers, "content-type": content_type(response)}
+            return response
+        finally:
+            self.in_flight -= 1
+            if self.in_flight == 0:
+                self._idle.set()
+
+    def _stage(self, index: int, container: ContainerSpec) -> Stage:
+        around, settings = self._around, self._around.settings
+        name = container_name(self._variant, index)
+        label = f"{self._endpoint_name}/{self._variant.name}/{self.directory.name}/{name}"
+        failures = Failures(self._endpoint_name, name, around.log_group_arn(self._endpoint_name))
+        work_dir = self.directory / f"c{index}"
+
+        def make(generation: int) -> ModelServer:
+            folder = work_dir / str(generation)
+            folder.mkdir(parents=True, exist_ok=True)
+            return around.server_factory(container, folder)
+
+        try:
+            supervisor = Supervisor(make, startup_timeout=self._variant.startup_timeout, settings=settings, label=label)
+        except UnsupportedImage as error:
+            return UnservableStage(name, container.image, str(error))
+        if not container.multi_model:
+            single = SingleModelStage(supervisor, self.disk, failures, settings, url=container.model_data_url)
+            supervisor.prepare = single.prepare
+            return single
+        cache = ModelCache(
+            supervisor,
+            self.disk,
+            failures,
+            self._metrics,
+            settings,
+            memory_budget=around.memory_budget,
+            keep=container.model_cache,
+            label=label,
+        )
+        supervisor.on_down = cache.forget_memory
+        self._multi_model = MultiModelStage(
+            supervisor, cache, failures, settings, prefix=container.model_data_url or ""
+        )
+        return self._multi_model
+
+    async def _start(self, index: int, stage: Stage) -> None:
+        name = container_name(self._variant, index)
+        try:
+            await stage.start()
+        except (ServerError, InvokeError) as error:
+            raise ServerError(
+                f"The {name} container for production variant {self._variant.name} did not pass the ping health "
+                f"check: {error}"
+            ) from error
+
+
+def container_name(variant: VariantSpec, index: int) -> str:
+    """Return what SageMaker calls a container in messages: its hostname, or its place in the pipeline."""
+    hostname = variant.containers[index].hostname
+    if hostname is not None:
+        return hostname
+    return "primary" if len(variant.containers) == 1 else f"container-{index + 1}"
+
+
+def content_type(response: ServerResponse) -> str:
+    """Return the content type of a container's answer."""
+    return response.headers.get("Content-Type") or response.headers.get("content-type") or "application/octet-stream"

@@ -1,0 +1,235 @@
+"""CloudWatch metrics: counted in memory on the request path, delivered in batches from a background task.
+
+Names, namespaces, units and dimensions are those of SageMaker's own metrics:
+https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import structlog
+from botocore.config import Config
+
+_log = structlog.get_logger("mme_local.platform")
+
+INVOCATION_NAMESPACE = "AWS/SageMaker"
+INSTANCE_NAMESPACE = "/aws/sagemaker/Endpoints"
+
+# PutMetricData takes at most this many distinct values in one datum.
+_MAX_VALUES = 150
+# It takes up to 1,000 data and 1 MB a call; with 150 values in each, 100 stay well below.
+_MAX_DATA = 100
+
+MICROSECONDS = "Microseconds"
+PERCENT = "Percent"
+NONE = "None"
+
+
+def microseconds(seconds: float) -> int:
+    """Return seconds as the whole microseconds that SageMaker's metrics count."""
+    return round(seconds * 1e6)
+
+
+@dataclass
+class VariantMetrics:
+    """What happened on one variant since the last delivery: per metric, how often each value was seen.
+
+    Histograms rather than statistic sets, because CloudWatch computes no percentile from the latter and alarms on p99
+    latency are what people set.
+    """
+
+    endpoint_name: str
+    variant_name: str
+    histograms: dict[str, dict[float, int]] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        """Count one value of a metric."""
+        histogram = self.histograms.get(name)
+        if histogram is None:
+            histogram = self.histograms[name] = {}
+        histogram[value] = histogram.get(value, 0) + 1
+
+    def take(self) -> dict[str, dict[float, int]]:
+        """Return what was counted and start anew."""
+        taken, self.histograms = self.histograms, {}
+        return taken
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A measurement of one instance at one moment."""
+
+    endpoint_name: str
+    variant_name: str
+    name: str
+    value: float
+
+
+_UNITS = {
+    "ModelLatency": MICROSECONDS,
+    "OverheadLatency": MICROSECONDS,
+    "ModelLoadingWaitTime": MICROSECONDS,
+    "ModelDownloadingTime": MICROSECONDS,
+    "ModelLoadingTime": MICROSECONDS,
+    "ModelUnloadingTime": MICROSECONDS,
+    "CPUUtilization": PERCENT,
+    "MemoryUtilization": PERCENT,
+    "DiskUtilization": PERCENT,
+}
+
+
+class Publisher:
+    """Delivers metrics to CloudWatch.
+
+    Args:
+        endpoint_url: Where CloudWatch is: the address that mme-local itself answers on.
+        region: The region whose CloudWatch gets them.
+        account_id: The account whose CloudWatch gets them.
+        executor: Threads for the calls.
+        interval: Seconds between two deliveries.
+        gauges: Measures all instances.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str,
+        *,
+        region: str,
+        account_id: str,
+        executor: Executor,
+        interval: float,
+        gauges: Callable[[], Awaitable[list[Gauge]]],
+    ) -> None:
+        self._endpoint_url = endpoint_url
+        self._region = region
+        self._account_id = account_id
+        self._executor = executor
+        self._interval = interval
+        self._gauges = gauges
+        self._variants: dict[tuple[str, str], VariantMetrics] = {}
+        self._gauged_minute = -1
+        self._client: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._flushing = asyncio.Lock()
+
+    def of(self, endpoint_name: str, variant_name: str) -> VariantMetrics:
+        """Return the counters of a variant: the same ones over updates of its endpoint."""
+        key = (endpoint_name, variant_name)
+        if key not in self._variants:
+            self._variants[key] = VariantMetrics(endpoint_name, variant_name)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return self._variants[key]
+
+    def forget(self, endpoint_name: str) -> None:
+        """Drop the counters of an endpoint that is gone."""
+        for key in [key for key in self._variants if key[0] == endpoint_name]:
+            del self._variants[key]
+
+    async def flush(self) -> None:
+        """Deliver everything counted so far; afterwards CloudWatch has it.
+
+        Measurements of instances are delivered once a clock minute, so that the Sum of ``LoadedModelCount`` over a
+        one-minute period is the number over all instances, as on SageMaker.
+        """
+        async with self._flushing:
+            minute = int(time.time() // 60)
+            gauges: list[Gauge] = []
+            if minute != self._gauged_minute:
+                gauges = await self._gauges()
+                self._gauged_minute = minute if gauges else self._gauged_minute
+            taken = [(variant, variant.take()) for variant in self._variants.values()]
+            data = [(INVOCATION_NAMESPACE, datum) for v, h in taken for datum in histogram_data(v, h)]
+            data += [(INSTANCE_NAMESPACE, datum) for datum in gauge_data(gauges)]
+            if not data:
+                return
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._put, data)
+            except Exception as error:
+                # Losing a batch is better than a growing backlog: CloudWatch is this same process and may be closing.
+                _log.warning("metrics not delivered", data=len(data), error=str(error))
+
+    async def close(self) -> None:
+        """Stop delivering, after a last delivery."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+            await self.flush()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            await self.flush()
+
+    def _put(self, data: list[tuple[str, dict[str, Any]]]) -> None:
+        if self._client is None:
+            self._client = boto3.session.Session().client(
+                "cloudwatch",
+                endpoint_url=self._endpoint_url,
+                region_name=self._region,
+                aws_access_key_id=self._account_id,
+                aws_secret_access_key="local",  # noqa: S106 - the local CloudWatch takes any
+                config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1}),
+            )
+        for namespace in (INVOCATION_NAMESPACE, INSTANCE_NAMESPACE):
+            chosen = [datum for where, datum in data if where == namespace]
+            for batch in _batches(chosen, _MAX_DATA):
+                self._client.put_metric_data(Namespace=namespace, MetricData=batch)
+
+
+def histogram_data(variant: VariantMetrics, histograms: dict[str, dict[float, int]]) -> Iterator[dict[str, Any]]:
+    """Yield PutMetricData's data for what a variant counted."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for name, histogram in histograms.items():
+        values = histogram if len(histogram) <= _MAX_VALUES else _coarser(histogram)
+        for batch in _batches(sorted(values.items()), _MAX_VALUES):
+            yield {
+                "MetricName": name,
+                "Dimensions": _dimensions(variant.endpoint_name, variant.variant_name),
+                "Timestamp": now,
+                "Unit": _UNITS.get(name, NONE),
+                "Values": [float(value) for value, _ in batch],
+                "Counts": [float(count) for _, count in batch],
+            }
+
+
+def gauge_data(gauges: Iterable[Gauge]) -> Iterator[dict[str, Any]]:
+    """Yield PutMetricData's data for measurements of instances."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for gauge in gauges:
+        yield {
+            "MetricName": gauge.name,
+            "Dimensions": _dimensions(gauge.endpoint_name, gauge.variant_name),
+            "Timestamp": now,
+            "Unit": _UNITS.get(gauge.name, NONE),
+            "Value": gauge.value,
+        }
+
+
+def _coarser(histogram: dict[float, int]) -> dict[float, int]:
+    """Round to two significant digits: many different values then cost a hundred entries, each at most 5 % off."""
+    rounded: dict[float, int] = {}
+    for value, count in histogram.items():
+        key = float(f"{value:.1e}")
+        rounded[key] = rounded.get(key, 0) + count
+    return rounded
+
+
+def _dimensions(endpoint_name: str, variant_name: str) -> list[dict[str, str]]:
+    return [{"Name": "EndpointName", "Value": endpoint_name}, {"Name": "VariantName", "Value": variant_name}]
+
+
+def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

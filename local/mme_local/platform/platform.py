@@ -1,0 +1,226 @@
+"""The hosting behind the control plane: endpoints that come, change and go while calls run."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from mme_local.hosting import HostingError
+from mme_local.platform.artifacts import ArtifactStore
+from mme_local.platform.errors import InvokeError, ValidationError
+from mme_local.platform.failures import unexpected
+from mme_local.platform.fleet import Fleet
+from mme_local.platform.instance import ServerFactory, Surroundings
+from mme_local.platform.metrics import Gauge, Publisher
+from mme_local.platform.request import Invocation
+from mme_local.platform.settings import Settings
+from mme_local.platform.utilization import Utilization
+from mme_local.servers.base import ServerError
+from mme_local.spec import EndpointSpec
+
+_log = structlog.get_logger("mme_local.platform")
+
+
+class LocalHosting:
+    """Runs endpoints on this machine, with one server process for each container of each instance.
+
+    All methods run on one event loop and none blocks it: S3 and CloudWatch, which this very process answers for, are
+    called from threads of its own.
+
+    Args:
+        endpoint_url: Where S3 and CloudWatch are.
+        root: A folder for model files and server logs; what is put there is deleted again.
+        memory_budget: Bytes that the loaded models of one instance may take, each counted as 1.2 times its files; no
+            limit but the server's own 507 when left out.
+        disk_budget: Bytes that the model files of one instance should stay below.
+        max_instances: Most instances of one variant, whatever its configuration asks for.
+        server_factory: Makes a server for a container; ``mme_local.servers.server_for`` when left out.
+        account_id: The account that messages and metrics name.
+        region: The region whose CloudWatch gets the metrics.
+        settings: Limits and times, which tests shorten.
+        chance: Decides between variants; seeded by tests.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str,
+        root: Path,
+        *,
+        memory_budget: int | None = None,
+        disk_budget: int | None = None,
+        max_instances: int = 2,
+        server_factory: ServerFactory | None = None,
+        account_id: str = "000000000000",
+        region: str = "us-east-1",
+        settings: Settings | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        self._account_id = account_id
+        self._root = root
+        self._max_instances = max_instances
+        self._chance = chance or random.Random()  # noqa: S311 - traffic shares, not secrets
+        # Threads of our own: the control plane answers our S3 calls from the loop's default ones, which we must not
+        # fill up with callers that wait for it.
+        self._executor = ThreadPoolExecutor(settings.parallel_transfers, "mme-platform")
+        self._publishing = ThreadPoolExecutor(1, "mme-metrics")
+        store = ArtifactStore(
+            endpoint_url,
+            region=region,
+            account_id=account_id,
+            max_members=settings.max_members,
+            max_bytes=settings.max_unpacked_bytes,
+        )
+        self._around = Surroundings(
+            store=store,
+            executor=self._executor,
+            settings=settings,
+            server_factory=server_factory or _real_servers(),
+            memory_budget=memory_budget,
+            disk_budget=disk_budget,
+            log_group_arn=lambda name: f"arn:aws:logs:{region}:{account_id}:log-group:/aws/sagemaker/Endpoints/{name}",
+        )
+        self._publisher = Publisher(
+            endpoint_url,
+            region=region,
+            account_id=account_id,
+            executor=self._publishing,
+            interval=settings.publish_interval,
+            gauges=self._measure,
+        )
+        self._utilization = Utilization(disk_budget)
+        self._fleets: dict[str, Fleet] = {}
+        self._running: set[Fleet] = set()
+        self._changing: dict[str, asyncio.Lock] = {}
+        self._number = itertools.count()
+        self._closed = False
+
+    async def deploy(self, spec: EndpointSpec) -> None:
+        """Start the fleet of a new or an updated endpoint, switch traffic to it, drain and stop the old one.
+
+        Raises:
+            HostingError: The new fleet did not come up; the old one, if any, goes on serving.
+        """
+        async with self._change(spec.name):
+            started = time.monotonic()
+            fleet = self._new_fleet(spec)
+            self._running.add(fleet)
+            try:
+                await fleet.start()
+                if self._closed:
+                    raise ServerError("mme-local is stopping")
+            except BaseException as error:
+                self._running.discard(fleet)
+                await fleet.stop(drain=False)
+                if isinstance(error, ServerError):
+                    _log.error("deployment failed", endpoint=spec.name, config=spec.config_name, error=str(error))
+                    raise HostingError(str(error)) from error
+                raise
+            # The one assignment is the switch: a call reads it once and then stays with its fleet.
+            old = self._fleets.get(spec.name)
+            self._fleets[spec.name] = fleet
+            seconds = round(time.monotonic() - started, 2)
+            _log.info("deployed", endpoint=spec.name, config=spec.config_name, seconds=seconds)
+            if old is not None:
+                await self._retire(old)
+
+    async def adjust(self, spec: EndpointSpec) -> None:
+        """Apply changed weights and instance counts of the running configuration.
+
+        Raises:
+            HostingError: The endpoint does not run, runs other variants, or a new instance did not come up.
+        """
+        async with self._change(spec.name):
+            fleet = self._fleets.get(spec.name)
+            if fleet is None:
+                raise HostingError(f"endpoint {spec.name} is not running")
+            try:
+                await fleet.adjust(spec)
+            except ServerError as error:
+                raise HostingError(str(error)) from error
+            _log.info("adjusted", endpoint=spec.name, **{v.name: v.instance_count for v in spec.variants})
+
+    async def remove(self, endpoint_name: str) -> None:
+        """Drain and stop the endpoint's fleet; calls that come later do not find it."""
+        async with self._change(endpoint_name):
+            fleet = self._fleets.pop(endpoint_name, None)
+            if fleet is not None:
+                await self._retire(fleet)
+                await self._publisher.flush()
+                self._publisher.forget(endpoint_name)
+                _log.info("removed", endpoint=endpoint_name)
+
+    async def invoke(
+        self, endpoint_name: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Answer InvokeEndpoint: lower-case request headers in; status, headers and body out."""
+        arrived = time.perf_counter()
+        try:
+            fleet = self._fleets.get(endpoint_name)
+            if fleet is None:
+                raise ValidationError(f"Endpoint {endpoint_name} of account {self._account_id} not found.")
+            return await fleet.invoke(Invocation(headers, body), arrived)
+        except InvokeError as error:
+            return error.response()
+        except Exception as error:
+            _log.exception("invocation failed", endpoint=endpoint_name)
+            return unexpected(error).response()
+
+    async def flush_metrics(self) -> None:
+        """Deliver the metrics counted so far to CloudWatch, for whoever wants to read them now."""
+        await self._publisher.flush()
+
+    async def close(self) -> None:
+        """Stop everything, without waiting for calls, and delete all files."""
+        self._closed = True
+        await self._publisher.close()
+        self._fleets.clear()
+        await asyncio.gather(*(fleet.stop(drain=False) for fleet in self._running), return_exceptions=True)
+        self._running.clear()
+        for executor in (self._executor, self._publishing):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    def _change(self, endpoint_name: str) -> asyncio.Lock:
+        """One change of an endpoint at a time; calls don't look at this."""
+        return self._changing.setdefault(endpoint_name, asyncio.Lock())
+
+    def _new_fleet(self, spec: EndpointSpec) -> Fleet:
+        # Short names: servers put unix sockets below, whose paths may have about a hundred characters.
+        directory = self._root / f"f{next(self._number)}"
+        return Fleet(
+            spec, directory, self._publisher, self._around, max_instances=self._max_instances, chance=self._chance
+        )
+
+    async def _retire(self, fleet: Fleet) -> None:
+        try:
+            await fleet.stop(drain=True)
+        finally:
+            self._running.discard(fleet)
+            self._utilization.forget(fleet.directory)
+
+    async def _measure(self) -> list[Gauge]:
+        loop = asyncio.get_running_loop()
+        gauges: list[Gauge] = []
+        for fleet in list(self._fleets.values()):
+            for variant in fleet.variants.values():
+                for instance in list(variant.instances):
+                    measured = await loop.run_in_executor(
+                        self._publishing, self._utilization.measure, instance.directory, instance.disk.used
+                    )
+                    if instance.cache is not None:
+                        measured["LoadedModelCount"] = instance.cache.loaded_count
+                    gauges += [Gauge(fleet.spec.name, variant.spec.name, n, v) for n, v in measured.items()]
+        return gauges
+
+
+def _real_servers() -> ServerFactory:
+    from mme_local.servers import server_for
+
+    return server_for

@@ -1,0 +1,113 @@
+"""One InvokeEndpoint request on its way through the platform."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Final
+
+from mme_local.platform.errors import ValidationError
+
+MAX_BODY: Final = 6_291_456
+TARGET_MODEL: Final = "x-amzn-sagemaker-target-model"
+TARGET_VARIANT: Final = "x-amzn-sagemaker-target-variant"
+TARGET_CONTAINER: Final = "x-amzn-sagemaker-target-container-hostname"
+CUSTOM_ATTRIBUTES: Final = "x-amzn-sagemaker-custom-attributes"
+
+_LIMITS: Final = {
+    TARGET_VARIANT: ("targetVariant", 63),
+    TARGET_CONTAINER: ("targetContainerHostname", 63),
+    CUSTOM_ATTRIBUTES: ("customAttributes", 1024),
+    "content-type": ("contentType", 1024),
+    "accept": ("accept", 1024),
+    "x-amzn-sagemaker-inference-id": ("inferenceId", 64),
+}
+# The API's \A\S[\p{Print}]*\z: blanks are printable, control characters are not.
+_TARGET_MODEL: Final = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
+_FORWARDED: Final = ("content-type", "accept", CUSTOM_ATTRIBUTES)
+
+
+class Invocation:
+    """A checked request, and what is learned while it is answered.
+
+    Attributes:
+        body: Its bytes, never copied.
+        target_model: The model it names, if any.
+        target_variant: The variant it names, if any.
+        forwarded: Headers for the container.
+        model_seconds: Time that containers have taken so far.
+        waited_seconds: Time that the request has waited for its model; None when the model was loaded already.
+        cache_hit: Whether the model was loaded already; None when no multi-model container has seen the request.
+        server_status: The last status that a container answered; 0 when one did not answer, None before.
+    """
+
+    __slots__ = (
+        "body",
+        "cache_hit",
+        "forwarded",
+        "model_seconds",
+        "server_status",
+        "target_model",
+        "target_variant",
+        "waited_seconds",
+    )
+
+    def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
+        if len(body) > MAX_BODY:
+            raise _constraint("body", f"Member must have length less than or equal to {MAX_BODY}")
+        self.body = body
+        self.target_model = headers.get(TARGET_MODEL)
+        self.target_variant = headers.get(TARGET_VARIANT)
+        self.forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
+        self.model_seconds = 0.0
+        self.waited_seconds: float | None = None
+        self.cache_hit: bool | None = None
+        self.server_status: int | None = None
+        self._check(headers)
+
+    def _check(self, headers: Mapping[str, str]) -> None:
+        for header, (member, limit) in _LIMITS.items():
+            value = headers.get(header)
+            if value is not None and len(value) > limit:
+                raise _constraint(member, f"Member must have length less than or equal to {limit}")
+        if TARGET_CONTAINER in headers:
+            raise ValidationError("Target container hostname is supported only for endpoints with direct invocation.")
+        target = self.target_model
+        if target is None:
+            return
+        if len(target) > 1024:
+            raise _constraint("targetModel", "Member must have length less than or equal to 1024")
+        if _TARGET_MODEL.fullmatch(target) is None:
+            raise _constraint("targetModel", r"Member must satisfy regular expression pattern: \A\S[\p{Print}]*\z")
+
+    def check_target(self, endpoint_name: str, multi_model: bool) -> None:
+        """Refuse a request without a model on a multi-model endpoint, or with one on another.
+
+        Raises:
+            ValidationError: In SageMaker's words.
+        """
+        if multi_model and self.target_model is None:
+            raise ValidationError(f"Request {uuid.uuid4()} is missing a target model header.")
+        if not multi_model and self.target_model is not None:
+            raise ValidationError(
+                f"Endpoint {endpoint_name} is not a multi-model endpoint and does not support target model header.",
+                code="TARGET_MODEL_HEADER_NOT_SUPPORTED",
+            )
+
+
+def artifact_url(prefix: str, target_model: str) -> str:
+    """Return the artifact that ``target_model`` means below a ``ModelDataUrl``.
+
+    SageMaker joins the two as they are, so that one of them has to bring the slash; AWS's own samples do it either
+    way, and both have it here when both bring it.
+    """
+    if prefix.endswith("/"):
+        return prefix + target_model.lstrip("/")
+    return prefix + target_model
+
+
+def _constraint(member: str, constraint: str) -> ValidationError:
+    return ValidationError(
+        f"1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"
+    )

@@ -1,0 +1,226 @@
+"""The containers of one instance, each as one stage of its pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from mme_local.platform.cache import ModelCache
+from mme_local.platform.disk import Disk
+from mme_local.platform.errors import InvokeError, ValidationError
+from mme_local.platform.failures import Failures
+from mme_local.platform.model import Model
+from mme_local.platform.request import Invocation, artifact_url
+from mme_local.platform.settings import Settings
+from mme_local.platform.supervisor import Supervisor
+from mme_local.servers.base import LoadError, ModelServer, ServerError, ServerResponse
+
+_log = structlog.get_logger("mme_local.platform")
+
+
+class Stage(Protocol):
+    """One container of a pipeline."""
+
+    async def start(self) -> None:
+        """Bring it up; ``ServerError`` says why it does not come."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+    async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """Send it a body; ``InvokeError`` unless it answers with a status below 400."""
+
+    @property
+    def up(self) -> bool:
+        """Whether its server takes calls."""
+
+
+class _ServerStage:
+    """What multi-model and single-model containers share: calling a server and judging its answer."""
+
+    def __init__(self, supervisor: Supervisor, failures: Failures, settings: Settings) -> None:
+        self.supervisor = supervisor
+        self._failures = failures
+        self._settings = settings
+
+    @property
+    def up(self) -> bool:
+        """Whether the server takes calls."""
+        return self.supervisor.up
+
+    async def start(self) -> None:
+        """Start the server."""
+        await self.supervisor.start()
+
+    async def _ready(self) -> ModelServer:
+        if self.supervisor.up:
+            return self.supervisor.server
+        try:
+            return await self.supervisor.ready(self._settings.wait_timeout)
+        except ServerError as error:
+            raise self._failures.not_running(error) from error
+
+    async def _call(
+        self, call: Invocation, name: str, target_model: str, body: bytes, headers: Mapping[str, str]
+    ) -> ServerResponse:
+        """Call the server; only a missing answer is an error here."""
+        supervisor = self.supervisor
+        generation = supervisor.generation
+        task = asyncio.current_task()
+        assert task is not None
+        timer = _Timer(task, self._settings.invoke_timeout)
+        started = time.perf_counter()
+        try:
+            response = await supervisor.server.invoke(name, target_model, body, headers)
+        except ServerError as error:
+            call.server_status = 0
+            if time.perf_counter() - started > 0.98 * self._settings.invoke_timeout:
+                raise self._failures.invocation_timed_out() from error
+            await supervisor.died(generation)
+            raise self._failures.server_gone(error) from error
+        except asyncio.CancelledError:
+            if not timer.expired:
+                raise
+            timer.absorb()
+            call.server_status = 0
+            raise self._failures.invocation_timed_out() from None
+        finally:
+            timer.cancel()
+            call.model_seconds += time.perf_counter() - started
+        call.server_status = response.status
+        return response
+
+    def _checked(self, response: ServerResponse) -> ServerResponse:
+        if response.status >= 400:
+            raise self._failures.model_error(response.status, response.body.decode(errors="replace"))
+        return response
+
+
+class _Timer:
+    """Cancels a task after a while: ``asyncio.timeout``, which Python 3.10 does not have, at the cost of one timer."""
+
+    __slots__ = ("_handle", "_task", "expired")
+
+    def __init__(self, task: asyncio.Task[object], seconds: float) -> None:
+        self.expired = False
+        self._task = task
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._task.cancel()
+
+    def absorb(self) -> None:
+        """Tell the task that the cancellation was meant for this timer and ends here (Python 3.11 and later count)."""
+        uncancel = getattr(self._task, "uncancel", None)
+        if uncancel is not None:
+            uncancel()
+
+    def cancel(self) -> None:
+        """Call it off."""
+        self._handle.cancel()
+
+
+class MultiModelStage(_ServerStage):
+    """The container that loads models on demand."""
+
+    def __init__(
+        self, supervisor: Supervisor, cache: ModelCache, failures: Failures, settings: Settings, *, prefix: str
+    ) -> None:
+        super().__init__(supervisor, failures, settings)
+        self.cache = cache
+        self._prefix = prefix
+
+    async def stop(self) -> None:
+        """Give up loads and end the server."""
+        await self.cache.close()
+        await self.supervisor.stop()
+
+    def url(self, call: Invocation) -> str:
+        """Return the artifact that a request means here."""
+        return artifact_url(self._prefix, call.target_model or "")
+
+    async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """Run the body through the model that the request names, bringing it in first if need be."""
+        assert call.target_model is not None
+        url = self.url(call)
+        model = self.cache.acquire_loaded(url)
+        call.cache_hit = model is not None
+        if model is None:
+            model = await self._bring_in(call, url)
+        try:
+            response = await self._call(call, model.name, call.target_model, body, headers)
+            if response.status == 507 and await self.cache.evict_idle(keep=model):
+                # A GPU may have room for a model and then not for a call of it: the platform makes some, once.
+                response = await self._call(call, model.name, call.target_model, body, headers)
+        finally:
+            self.cache.release(model)
+        return self._checked(response)
+
+    async def _bring_in(self, call: Invocation, url: str) -> Model:
+        started = time.perf_counter()
+        try:
+            return await self.cache.acquire(url, call.target_model or "")
+        finally:
+            call.waited_seconds = time.perf_counter() - started
+
+
+class SingleModelStage(_ServerStage):
+    """A container with one model of its own, loaded before the first call."""
+
+    def __init__(
+        self, supervisor: Supervisor, disk: Disk, failures: Failures, settings: Settings, *, url: str | None
+    ) -> None:
+        super().__init__(supervisor, failures, settings)
+        self._disk = disk
+        self._model = Model(url or "", (url or "").rpartition("/")[2])
+
+    async def stop(self) -> None:
+        """End the server."""
+        await self.supervisor.stop()
+
+    async def prepare(self, server: ModelServer) -> None:
+        """Load the model into a new server; one whose image holds all it needs has none."""
+        model = self._model
+        if not model.url:
+            return
+        try:
+            if model.directory is None:
+                model.directory, model.disk_bytes = await self._disk.fetch(model.url, model.name)
+            await server.load(model.name, model.target_model, model.directory)
+        except InvokeError as error:
+            raise ServerError(error.message) from error
+        except LoadError as error:
+            raise ServerError(f"the model at {model.url} was not loaded: {error}") from error
+
+    async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """Run the body through the model."""
+        await self._ready()
+        return self._checked(await self._call(call, self._model.name, self._model.target_model, body, headers))
+
+
+class UnservableStage:
+    """A container whose image cannot run here: every call says so, since skipping it would give wrong answers."""
+
+    def __init__(self, container: str, image: str, reason: str) -> None:
+        self._message = f"Container {container} with image {image} cannot be served locally: {reason}"
+        _log.warning("container cannot be served", container=container, image=image, reason=reason)
+
+    @property
+    def up(self) -> bool:
+        """It is as up as it will ever be."""
+        return True
+
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def stop(self) -> None:
+        """There is nothing to stop."""
+
+    async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """Refuse."""
+        raise ValidationError(self._message)

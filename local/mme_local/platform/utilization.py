@@ -1,0 +1,70 @@
+"""What the processes of an instance take of the machine, in the units of SageMaker's instance metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+
+class Utilization:
+    """Measures instances by their processes.
+
+    An instance's servers are those children of this process that were started in the instance's own folder, with
+    everything that they started in turn.
+
+    Args:
+        disk_budget: What counts as an instance's whole disk; the real disk when left out.
+    """
+
+    def __init__(self, disk_budget: int | None) -> None:
+        self._disk_budget = disk_budget
+        self._cpu_before: dict[Path, tuple[float, float]] = {}
+
+    def measure(self, directory: Path, disk_used: int) -> dict[str, float]:
+        """Return an instance's metrics by name; CPU from its second measurement on. Blocks for milliseconds.
+
+        ``CPUUtilization`` runs to 100 for each core, the others to 100.
+        """
+        cpu_seconds = 0.0
+        memory = 0
+        for process in processes_of(directory):
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                cpu_seconds += times.user + times.system
+                memory += process.memory_info().rss
+        now = time.monotonic()
+        measured = {
+            "MemoryUtilization": 100 * memory / psutil.virtual_memory().total,
+            "DiskUtilization": 100 * disk_used / self._disk_size(directory),
+        }
+        before = self._cpu_before.get(directory)
+        if before is not None and now > before[0]:
+            measured["CPUUtilization"] = max(0.0, 100 * (cpu_seconds - before[1]) / (now - before[0]))
+        self._cpu_before[directory] = (now, cpu_seconds)
+        return measured
+
+    def forget(self, directory: Path) -> None:
+        """Drop what is kept of a fleet that is gone."""
+        for known in [known for known in self._cpu_before if directory in known.parents]:
+            del self._cpu_before[known]
+
+    def _disk_size(self, directory: Path) -> int:
+        if self._disk_budget is not None:
+            return self._disk_budget
+        return shutil.disk_usage(directory).total
+
+
+def processes_of(directory: Path) -> Iterator[psutil.Process]:
+    """Yield the processes that this one started in ``directory``, and their descendants."""
+    directory = directory.resolve()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            cwd = Path(child.cwd())
+            if cwd == directory or directory in cwd.parents:
+                yield child
+                yield from child.children(recursive=True)

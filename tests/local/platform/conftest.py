@@ -1,0 +1,310 @@
+"""A model server that obeys the contract and can be made to fail on purpose, and S3 and CloudWatch from MiniStack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from mme_local.platform import LocalHosting, Settings
+from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse, UnsupportedImage
+from mme_local.spec import ContainerSpec, EndpointSpec, VariantSpec
+
+DEADLINE = 10.0
+
+
+class World:
+    """What all fake servers of a test share: switches for faults, and a record of what was asked of them."""
+
+    def __init__(self) -> None:
+        self.servers: list[FakeServer] = []
+        self.capacity: int | None = None
+        self.refused: dict[str, tuple[int, bytes]] = {}
+        self.start_error: str | None = None
+        self.unservable: set[str] = set()
+        self.load_gates: dict[str, asyncio.Event] = {}
+        self.invoke_gates: dict[str, asyncio.Event] = {}
+        self.start_gate: asyncio.Event | None = None
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
+        self.loading = 0
+        self.most_loading = 0
+        self.violations: list[str] = []
+        self.invoke_507: int = 0
+        self.answer: Callable[[FakeServer, str, bytes, Mapping[str, str]], ServerResponse] | None = None
+
+    def make(self, container: ContainerSpec, work_dir: Path) -> FakeServer:
+        if container.image in self.unservable:
+            raise UnsupportedImage(f"no server for {container.image}")
+        return FakeServer(self, container, work_dir)
+
+    @property
+    def running(self) -> list[FakeServer]:
+        return [server for server in self.servers if server.state == "up"]
+
+
+class FakeServer:
+    """Answers with the content of the model's file and the body that it was sent."""
+
+    def __init__(self, world: World, container: ContainerSpec, work_dir: Path) -> None:
+        self.world = world
+        self.container = container
+        self.work_dir = work_dir
+        self.state = "new"
+        self.models: dict[str, tuple[str, Path]] = {}
+        self.running: dict[str, int] = {}
+        self.invocations = 0
+
+    def crash(self) -> None:
+        self.state = "dead"
+        self.models.clear()
+
+    def _must_be_up(self) -> None:
+        if self.state != "up":
+            raise ServerError("connection refused")
+
+    async def start(self, timeout: float) -> None:
+        assert self.state == "new"
+        self.world.servers.append(self)
+        if self.world.start_gate is not None:
+            await self.world.start_gate.wait()
+        await asyncio.sleep(0)
+        if self.world.start_error is not None:
+            raise ServerError(self.world.start_error)
+        self.state = "up"
+
+    async def stop(self) -> None:
+        self.state = "stopped"
+        await asyncio.sleep(0)
+
+    async def ping(self) -> bool:
+        await asyncio.sleep(0)
+        return self.state == "up"
+
+    async def load(self, name: str, target_model: str, directory: Path) -> None:
+        world = self.world
+        self._must_be_up()
+        world.loads.append(target_model)
+        world.loading += 1
+        world.most_loading = max(world.most_loading, world.loading)
+        try:
+            gate = world.load_gates.get(target_model)
+            await (gate.wait() if gate is not None else asyncio.sleep(0))
+        finally:
+            world.loading -= 1
+        self._must_be_up()
+        if target_model in world.refused:
+            status, body = world.refused[target_model]
+            raise (OutOfMemory if status == 507 else LoadError)(status, body)
+        if name in self.models:
+            world.violations.append(f"{target_model} loaded twice")
+            raise LoadError(409, b"already loaded")
+        if world.capacity is not None and len(self.models) >= world.capacity:
+            raise OutOfMemory(507, b"no memory")
+        if not directory.is_dir():
+            world.violations.append(f"{target_model} has no files")
+            raise LoadError(500, b"no files")
+        self.models[name] = (target_model, directory)
+
+    async def unload(self, name: str) -> None:
+        self._must_be_up()
+        if name in self.models:
+            self.world.unloads.append(self.models[name][0])
+            if self.running.get(name):
+                self.world.violations.append(f"{self.models[name][0]} unloaded while in use")
+        await asyncio.sleep(0)
+        self.models.pop(name, None)
+
+    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        world = self.world
+        self._must_be_up()
+        self.invocations += 1
+        if name not in self.models:
+            world.violations.append(f"{target_model} invoked without being loaded")
+            return ServerResponse(404, {}, b"not loaded")
+        self.running[name] = self.running.get(name, 0) + 1
+        try:
+            if world.answer is not None:
+                return world.answer(self, target_model, body, headers)
+            gate = world.invoke_gates.get(target_model)
+            await (gate.wait() if gate is not None else asyncio.sleep(0))
+            self._must_be_up()
+            if world.invoke_507:
+                world.invoke_507 -= 1
+                return ServerResponse(507, {}, b"GPU full")
+            directory = self.models[name][1]
+            if not directory.is_dir():
+                world.violations.append(f"the files of {target_model} were deleted while it was in use")
+            content = next(directory.iterdir()).read_bytes()
+            return ServerResponse(200, {"Content-Type": "text/plain"}, content + b"|" + body)
+        finally:
+            self.running[name] -= 1
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    assert world.violations == []
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """A model archive."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.fixture(name="pack")
+def pack_fixture() -> Callable[[Mapping[str, bytes]], bytes]:
+    return pack
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let others run until a condition holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture(name="until")
+def until_fixture() -> Callable[[Callable[[], object]], Coroutine[Any, Any, None]]:
+    return until
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MiniStack: its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("ministack") / "log"
+    settings = {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            env={**os.environ, **settings},
+            stdout=output,
+            stderr=output,
+            cwd=log.parent,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 30
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                urllib.request.urlopen(url + "/_ministack/health", timeout=2).close()
+                break
+            time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+class Bucket:
+    """A bucket of the local S3."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.name = name
+        self._s3 = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="1", aws_secret_access_key="1"
+        )
+        self._s3.create_bucket(Bucket=name)
+
+    def put(self, key: str, content: bytes) -> None:
+        self._s3.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def put_model(self, key: str, content: bytes) -> None:
+        self.put(key, pack({"model": content}))
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.name}/models/"
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def bucket(ministack: str) -> Bucket:
+    return Bucket(ministack, f"models-{next(_numbers)}")
+
+
+class Endpoints:
+    """A hosting on fake servers, and specs for it."""
+
+    def __init__(self, hosting: LocalHosting, bucket: Bucket) -> None:
+        self.hosting = hosting
+        self.bucket = bucket
+
+    def container(self, image: str = "mms", **values: Any) -> ContainerSpec:
+        return ContainerSpec(image=image, **{"multi_model": True, "model_data_url": self.bucket.url, **values})
+
+    def variant(self, name: str = "AllTraffic", *containers: ContainerSpec, **values: Any) -> VariantSpec:
+        known = {"instance_type": "ml.m5.xlarge", "instance_count": 1, "weight": 1.0, **values}
+        return VariantSpec(name=name, containers=containers or (self.container(),), **known)
+
+    def spec(self, *variants: VariantSpec, name: str = "demo", config: str = "config-1") -> EndpointSpec:
+        return EndpointSpec(name, config, variants or (self.variant(),))
+
+    async def invoke(
+        self, target: str | None = "a.tar.gz", body: bytes = b"x", *, name: str = "demo", **headers: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        sent = {key.replace("_", "-"): value for key, value in headers.items()}
+        if target is not None:
+            sent["x-amzn-sagemaker-target-model"] = target
+        return await self.hosting.invoke(name, sent, body)
+
+
+@pytest.fixture
+def run(
+    ministack: str, bucket: Bucket, world: World, tmp_path: Path
+) -> Callable[[Callable[[Endpoints], Coroutine[Any, Any, None]]], None]:
+    """Run a test's coroutine function on a hosting of its own; keywords go to the hosting."""
+
+    def runner(test: Callable[[Endpoints], Coroutine[Any, Any, None]], **options: Any) -> None:
+        async def main() -> None:
+            hosting = LocalHosting(
+                ministack,
+                tmp_path / "run",
+                server_factory=world.make,
+                **{"settings": Settings(publish_interval=3600), **options},
+            )
+            try:
+                await asyncio.wait_for(test(Endpoints(hosting, bucket)), 30)
+            finally:
+                await hosting.close()
+            assert not world.running
+            left = list((tmp_path / "run").rglob("*")) if (tmp_path / "run").exists() else []
+            assert left == []
+
+        asyncio.run(main())
+
+    return runner
