@@ -12,6 +12,10 @@ class ServerError(Exception):
     """A model server could not be started, or did not answer."""
 
 
+class UnsupportedImage(ServerError):
+    """No model server on this machine can stand in for the container's image; the message says which can."""
+
+
 class LoadError(ServerError):
     """A model server refused to load a model.
 

@@ -1,0 +1,198 @@
+"""What the two model servers have in common: SageMaker's container contract over HTTP (FACTS A.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+from multidict import CIMultiDict
+
+from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
+from mme_local.servers.process import Launch, ServerProcess, log_tail, release_port
+from mme_local.spec import ContainerSpec
+
+_TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
+_CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+_REQUEST_HEADERS = frozenset({"content-type", "accept", _CUSTOM_ATTRIBUTES})
+_RESPONSE_HEADERS = ("Content-Type", "X-Amzn-SageMaker-Custom-Attributes")
+
+_PING = aiohttp.ClientTimeout(total=2)
+_INVOKE = aiohttp.ClientTimeout(total=60)
+_LOAD = aiohttp.ClientTimeout(total=360)
+_PING_INTERVAL = 0.05
+_START_ATTEMPTS = 3
+
+
+class HttpModelServer(ABC):
+    """A model server behind HTTP on one instance; subclasses say how to run theirs.
+
+    Args:
+        container: The container that the server stands for.
+        work_dir: Where the server may keep files; its log is ``server.log`` there.
+    """
+
+    title: str
+
+    def __init__(self, container: ContainerSpec, work_dir: Path) -> None:
+        self.container = container
+        self.work_dir = work_dir
+        self.log = work_dir / "server.log"
+        self._process: ServerProcess | None = None
+        self._port: int | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._control: aiohttp.ClientSession | None = None
+        self._loaded: dict[str, str] = {}
+        self._base = ""
+
+    @abstractmethod
+    def _prepare(self) -> Launch:
+        """Write what the server needs and say how to run it; called again for each attempt."""
+
+    def _url_of(self, name: str, directory: Path) -> Path:
+        """The path to name in the load request."""
+        return directory
+
+    def _forget(self, name: str) -> None:  # noqa: B027 - only Triton makes something
+        """Remove what ``_url_of`` made."""
+
+    async def start(self, timeout: float) -> None:
+        """See ``ModelServer``."""
+        deadline = time.monotonic() + timeout
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            try:
+                await self._start_once(deadline)
+                return
+            except BaseException as error:
+                await self.stop()
+                # Somebody else may take the port between our look and the server's bind.
+                if attempt == _START_ATTEMPTS or "Address already in use" not in str(error):
+                    raise
+
+    async def _start_once(self, deadline: float) -> None:
+        launch = await asyncio.to_thread(self._prepare)
+        self._port = launch.port
+        self._process = await asyncio.to_thread(ServerProcess, launch, self.log)
+        self._base = f"http://127.0.0.1:{launch.port}"
+        # Loads and unloads take seconds, and Triton serves several connections by one thread: keep them apart.
+        self._session = self._new_session(launch)
+        self._control = self._new_session(launch)
+        while not await self.ping():
+            status = self._process.exit_status()
+            if status is not None:
+                raise ServerError(f"{self.title} ended at start with status {status}:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"{self.title} did not answer pings in time:\n{self.log_tail()}")
+            await asyncio.sleep(_PING_INTERVAL)
+        if self._process.exit_status() is not None:
+            raise ServerError(f"Address already in use: another server answers on port {launch.port}")
+
+    def _new_session(self, launch: Launch) -> aiohttp.ClientSession:
+        assert self._process is not None
+        factory = self._process.open_socket if launch.private_network else None
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=factory),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        )
+
+    async def stop(self) -> None:
+        """See ``ModelServer``."""
+        sessions, self._session, self._control = (self._session, self._control), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+        process, self._process = self._process, None
+        if process is not None:
+            await asyncio.to_thread(process.end)
+        if self._port is not None:
+            release_port(self._port)
+            self._port = None
+        for name in list(self._loaded):
+            self._forget(name)
+        self._loaded.clear()
+
+    def log_tail(self) -> str:
+        """The last lines of the server's log: why a load failed is often only there."""
+        return log_tail(self.log)
+
+    async def ping(self) -> bool:
+        """See ``ModelServer``."""
+        if self._control is None:
+            return False
+        try:
+            async with self._control.get(f"{self._base}/ping", timeout=_PING) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    async def load(self, name: str, target_model: str, directory: Path) -> None:
+        """See ``ModelServer``; status 409 means that the model is loaded already, and stays so."""
+        url = await asyncio.to_thread(self._url_of, name, directory)
+        request = {"model_name": _key(name), "url": str(url)}
+        status, body = await self._request("POST", "/models", target_model, request)
+        if status == 200:
+            self._loaded[name] = target_model
+            return
+        if status != 409:
+            # Multi Model Server keeps a model that failed to load registered, and refuses the next attempt.
+            with contextlib.suppress(ServerError):
+                await self._request("DELETE", f"/models/{_key(name)}", target_model)
+            await asyncio.to_thread(self._forget, name)
+        raise (OutOfMemory if status == 507 else LoadError)(status, body)
+
+    async def unload(self, name: str) -> None:
+        """See ``ModelServer``."""
+        target_model = self._loaded.pop(name, name)
+        status, body = await self._request("DELETE", f"/models/{_key(name)}", target_model)
+        await asyncio.to_thread(self._forget, name)
+        if status not in (200, 404):
+            raise ServerError(f"{self.title} answered {status} to an unload: {body[:500].decode(errors='replace')}")
+
+    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """See ``ModelServer``; response headers can be read in any case."""
+        if self._session is None:
+            raise ServerError(f"{self.title} is not running")
+        forwarded = {key: value for key, value in headers.items() if key.lower() in _REQUEST_HEADERS}
+        forwarded[_TARGET_MODEL] = target_model
+        try:
+            async with self._session.post(
+                f"{self._base}/models/{_key(name)}/invoke", data=body, headers=forwarded, timeout=_INVOKE
+            ) as response:
+                answered = CIMultiDict(
+                    (key, response.headers[key]) for key in _RESPONSE_HEADERS if key in response.headers
+                )
+                return ServerResponse(response.status, answered, await response.read())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ServerError(f"{self.title} did not answer: {_reason(error)}") from error
+
+    async def _request(
+        self, method: str, path: str, target_model: str, json: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        if self._control is None:
+            raise ServerError(f"{self.title} is not running")
+        headers = {_TARGET_MODEL: target_model, "Content-Type": "application/json"}
+        try:
+            async with self._control.request(
+                method, self._base + path, json=json, headers=headers, timeout=_LOAD
+            ) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ServerError(f"{self.title} did not answer: {_reason(error)}") from error
+
+
+def _key(name: str) -> str:
+    """The name as the server knows it: neither of the two decodes ``%20`` and the like in a path as one expects."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else hashlib.sha256(name.encode()).hexdigest()
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
