@@ -36,9 +36,9 @@ def grant_execution(
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
     """
     stack = cdk.Stack.of(scope)
-    # A grant to an immutable role says that it succeeded; only its policy shows that there is none.
     login = role.add_to_principal_policy(iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]))
-    if login.policy_dependable is None:
+    # An immutable role claims success; only that no policy comes of it gives it away.
+    if not isinstance(role, (iam.Role, iam.LazyRole)) and not isinstance(login.policy_dependable, Construct):
         cdk.Annotations.of(scope).add_warning_v2(
             "cdk-multi-model-endpoint:rolePolicyNotAttached",
             "role can't be changed from here: give it yourself the permissions to pull the images, to read the models "
@@ -71,4 +71,4 @@ def grant_execution(
     objects = [f"arn:{cdk.Aws.PARTITION}:s3:::{url.removeprefix('s3://')}" for url in model_data_urls]
     if objects:
         grants.append(grant(["s3:GetObject"], objects))
-    return grants if login.policy_dependable is None else [login.policy_dependable, *grants]
+    return grants

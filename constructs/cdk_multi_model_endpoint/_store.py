@@ -41,7 +41,7 @@ class StoredModel(Construct):
         raise_if_any(
             self,
             [
-                *validate.target_model("name", self.target_model.removesuffix(".tar.gz")),
+                *validate.object_key("name", store.prefix, self.target_model),
                 *(
                     [f"path must pack to at most 5 GiB, got {artifact.path.stat().st_size} bytes: upload it yourself"]
                     if artifact.path.stat().st_size > _COPY_LIMIT
@@ -165,7 +165,7 @@ class ModelStore(Construct):
         https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
         """
         where = self._models.node.path
-        raise_if_any(where, validate.target_model("name", name))
+        raise_if_any(where, validate.model_name("name", name))
         construct_id = name.replace("/", "--")
         if self._models.node.try_find_child(construct_id) is not None:
             raise_if_any(where, [f"name must be new in this store, got {name!r} a second time"])

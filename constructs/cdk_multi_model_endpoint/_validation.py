@@ -19,7 +19,7 @@ ENVIRONMENT_MAX = 100
 ENVIRONMENT_TEXT_MAX = 1024
 ENVIRONMENT_BYTES_MAX = 32 * 1024
 MODEL_DATA_URL_MAX = 1024
-TARGET_MODEL_MAX = 1024
+OBJECT_KEY_MAX = 1024
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _ENVIRONMENT_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -144,17 +144,24 @@ def model_data_url(argument: str, value: str) -> Iterator[str]:
         yield f"{argument} must give an S3 URL of at most {MODEL_DATA_URL_MAX} characters, got {len(value)}"
 
 
-def target_model(argument: str, value: str) -> Iterator[str]:
-    """A model's name relative to the prefix, as callers will send it in ``TargetModel``."""
-    if not _TARGET_MODEL.fullmatch(value) or len(value) > TARGET_MODEL_MAX:
-        yield (
-            f"{argument} must be 1 to {TARGET_MODEL_MAX} printable ASCII characters that don't start with a blank, "
-            f"got {value!r}"
-        )
+def model_name(argument: str, value: str) -> Iterator[str]:
+    """A model's name relative to the prefix, without what is added to make it a ``TargetModel``."""
+    if not _TARGET_MODEL.fullmatch(value):
+        yield f"{argument} must be printable ASCII characters that don't start with a blank, got {value!r}"
     elif any(part in ("", ".", "..") for part in value.split("/")):
         yield f"{argument} must be a relative path such as 'resnet' or 'tenant_a/resnet', got {value!r}"
     elif value.endswith(".tar.gz"):
         yield f"{argument} must not end in '.tar.gz', got {value!r}: the archive's name is made from it and its content"
+
+
+def object_key(argument: str, prefix: str, target_model: str) -> Iterator[str]:
+    """The length of a model's key in S3, and so of its ``TargetModel``."""
+    length = len(target_model) if is_token(prefix) else len(prefix) + len(target_model)
+    if length > OBJECT_KEY_MAX:
+        yield (
+            f"{argument} must leave the object's key, '{{prefix}}{{name}}-{{hash}}.tar.gz', at most {OBJECT_KEY_MAX} "
+            f"characters, got {length}"
+        )
 
 
 def instance_count_warnings(argument: str, value: int) -> Iterator[tuple[str, str]]:

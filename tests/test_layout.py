@@ -1,0 +1,57 @@
+"""The guards of the ``constructs/`` folder, which has the name of a package that every CDK app imports (ADR 0001)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import constructs
+import pytest
+
+import cdk_multi_model_endpoint
+import mme_local
+
+
+def test_constructs_folder_is_no_package(root: Path) -> None:
+    assert not (root / "constructs" / "__init__.py").exists(), (
+        "it would hide the package 'constructs' from every CDK app"
+    )
+
+
+def test_constructs_is_the_package_from_pypi(root: Path) -> None:
+    assert constructs.__file__ is not None
+    assert not Path(constructs.__file__).is_relative_to(root / "constructs")
+    assert hasattr(constructs, "Construct")
+
+
+def test_constructs_is_the_package_from_pypi_beside_the_folder(root: Path) -> None:
+    """As in ``python app.py``: the repository is first on the path."""
+    code = "import constructs; print(constructs.Construct.__module__, constructs.__file__)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert str(root / "constructs") not in result.stdout
+
+
+def test_packages_come_from_their_source_roots(root: Path) -> None:
+    assert Path(str(cdk_multi_model_endpoint.__file__)).is_relative_to(root / "constructs")
+    assert Path(str(mme_local.__file__)).is_relative_to(root / "local")
+
+
+@pytest.mark.parametrize("module", ["constructs.cdk_multi_model_endpoint", "local.mme_local"])
+def test_linter_refuses_the_second_path_to_a_package(root: Path, tmp_path: Path, module: str) -> None:
+    (tmp_path / "app.py").write_text(f'"""An app."""\n\nimport {module}  # noqa: F401\n')
+    command = ["ruff", "check", "--config", str(root / "pyproject.toml"), "--output-format", "concise", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "TID251" in result.stdout
+
+
+def test_import_sorter_knows_constructs_as_third_party(root: Path) -> None:
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    assert settings["tool"]["ruff"]["lint"]["isort"]["known-third-party"] == ["constructs"]
+
+
+def test_local_endpoint_does_not_import_the_cdk(root: Path) -> None:
+    for path in (root / "local").rglob("*.py"):
+        assert "aws_cdk" not in path.read_text(), f"{path} mentions aws_cdk"

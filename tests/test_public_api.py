@@ -1,0 +1,49 @@
+"""The names that users build on."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+
+import pytest
+
+import cdk_multi_model_endpoint as package
+
+NAMES = [
+    "BoundImage",
+    "InferenceImage",
+    "InvalidEndpointError",
+    "ModelStore",
+    "MultiModelContainer",
+    "MultiModelEndpoint",
+    "PipelineContainer",
+    "StoredModel",
+]
+
+
+def test_exports_these_names() -> None:
+    assert package.__all__ == NAMES
+
+
+def test_keeps_its_modules_private() -> None:
+    assert all(module.name.startswith("_") for module in pkgutil.iter_modules(package.__path__))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documents_what_it_exports(name: str) -> None:
+    exported = getattr(package, name)
+    assert inspect.getdoc(exported)
+    for member_name, member in inspect.getmembers(exported, callable):
+        if not member_name.startswith("_") and member.__qualname__.startswith(name):
+            assert inspect.getdoc(member), f"{name}.{member_name} has no docstring"
+
+
+@pytest.mark.parametrize("name", ["ModelStore", "MultiModelEndpoint"])
+def test_documents_every_argument(name: str) -> None:
+    exported = getattr(package, name)
+    documented = inspect.getdoc(exported)
+    assert documented is not None
+    for parameter in inspect.signature(exported.__init__).parameters.values():
+        if parameter.name not in ("self", "scope", "construct_id"):
+            assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+            assert f"\n    {parameter.name}: " in documented, f"{name} does not document {parameter.name}"

@@ -1,0 +1,56 @@
+"""An endpoint to vary, and its template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk.assertions import Template
+
+from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint
+
+MakeEndpoint = Callable[..., MultiModelEndpoint]
+
+
+@pytest.fixture
+def stack() -> cdk.Stack:
+    return cdk.Stack(cdk.App(), "Stack", env=cdk.Environment(account="123456789012", region="us-west-2"))
+
+
+@pytest.fixture
+def make_endpoint(stack: cdk.Stack) -> MakeEndpoint:
+    """Make an endpoint; arguments of the container and of the endpoint may be mixed."""
+
+    def make(scope: cdk.Stack = stack, construct_id: str = "Endpoint", **arguments: Any) -> MultiModelEndpoint:
+        container = {
+            key: arguments.pop(key)
+            for key in ("image", "model_store", "model_cache", "environment", "container_hostname")
+            if key in arguments
+        }
+        container.setdefault("image", InferenceImage.built_in("xgboost", "3.2-0"))
+        if "model_store" not in container:
+            container["model_store"] = ModelStore(scope, f"{construct_id}Models")
+        arguments.setdefault("instance_type", "ml.m5.xlarge")
+        return MultiModelEndpoint(scope, construct_id, container=MultiModelContainer(**container), **arguments)
+
+    return make
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model's directory."""
+    folder = tmp_path / "model"
+    (folder / "code").mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"\x00\x01\x02")
+    (folder / "code" / "inference.py").write_text("print('hello')\n")
+    return folder
+
+
+def resource(template: Template, resource_type: str) -> dict[str, Any]:
+    """The properties of the only resource of a type."""
+    (only,) = template.find_resources(resource_type).values()
+    properties: dict[str, Any] = only["Properties"]
+    return properties

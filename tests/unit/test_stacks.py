@@ -1,0 +1,64 @@
+"""The stacks' CDK context: what users change without editing code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk.assertions import Template
+
+from stacks import CpuMultiModelStack, GpuTritonMultiModelStack
+
+from .conftest import resource
+
+URI = "123456789012.dkr.ecr.us-west-2.amazonaws.com/server:1"
+
+
+def synthesize(stack: type[cdk.Stack] = CpuMultiModelStack, **context: Any) -> Template:
+    return Template.from_stack(stack(cdk.App(context=context), "Stack"))
+
+
+def variant(template: Template) -> dict[str, Any]:
+    (only,) = resource(template, "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    properties: dict[str, Any] = only
+    return properties
+
+
+def test_defaults() -> None:
+    cpu, gpu = synthesize(), synthesize(GpuTritonMultiModelStack)
+    assert variant(cpu)["InstanceType"] == "ml.m5.xlarge"
+    assert variant(gpu)["InstanceType"] == "ml.g4dn.4xlarge"
+    assert variant(cpu)["InitialInstanceCount"] == variant(gpu)["InitialInstanceCount"] == 2
+    for template in (cpu, gpu):
+        assert set(template.find_outputs("*")) == {"EndpointName", "ModelStoreUrl", "TargetModels"}
+        template.resource_count_is("Custom::AWS", 2)
+
+
+@pytest.mark.parametrize("count", [3, "3"])
+def test_instances(count: int | str) -> None:
+    found = variant(synthesize(instance_type="ml.c5.large", instance_count=count))
+    assert found["InstanceType"] == "ml.c5.large"
+    assert found["InitialInstanceCount"] == 3
+
+
+def test_a_stacks_own_key_wins() -> None:
+    context = {"instance_type": "ml.c5.large", "gpu.instance_type": "ml.g5.xlarge"}
+    assert variant(synthesize(**context))["InstanceType"] == "ml.c5.large"
+    assert variant(synthesize(GpuTritonMultiModelStack, **context))["InstanceType"] == "ml.g5.xlarge"
+
+
+@pytest.mark.parametrize(("value", "setting"), [("false", "Disabled"), (False, "Disabled"), ("true", "Enabled")])
+def test_model_cache(value: str | bool, setting: str) -> None:
+    (container,) = resource(synthesize(model_cache=value), "AWS::SageMaker::Model")["Containers"]
+    assert container["MultiModelConfig"]["ModelCacheSetting"] == setting
+
+
+def test_image_bucket_and_prefix() -> None:
+    template = synthesize(image=URI, bucket="existing", prefix="team/models")
+    (container,) = resource(template, "AWS::SageMaker::Model")["Containers"]
+    assert container["Image"] == URI
+    assert container["ModelDataUrl"] == "s3://existing/team/models/"
+    template.resource_count_is("AWS::S3::Bucket", 0)
+    assert "s3:::existing/team/models/*" in json.dumps(template.find_resources("AWS::IAM::Policy"))
