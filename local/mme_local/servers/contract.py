@@ -81,9 +81,7 @@ class HttpModelServer(ABC):
         self._port = launch.port
         self._process = await asyncio.to_thread(ServerProcess, launch, self.log)
         self._base = f"http://127.0.0.1:{launch.port}"
-        # Loads and unloads take seconds, and Triton serves several connections by one thread: keep them apart.
         self._session = self._new_session(launch)
-        self._control = self._new_session(launch)
         while not await self.ping():
             status = self._process.exit_status()
             if status is not None:
@@ -93,12 +91,17 @@ class HttpModelServer(ABC):
             await asyncio.sleep(_PING_INTERVAL)
         if self._process.exit_status() is not None:
             raise ServerError(f"Address already in use: another server answers on port {launch.port}")
+        self._control = await self._control_session(launch)
 
-    def _new_session(self, launch: Launch) -> aiohttp.ClientSession:
+    async def _control_session(self, launch: Launch) -> aiohttp.ClientSession:
+        """The session for loads and unloads."""
+        return self._new_session(launch)
+
+    def _new_session(self, launch: Launch, limit: int = 0) -> aiohttp.ClientSession:
         assert self._process is not None
         factory = self._process.open_socket if launch.private_network else None
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=factory),
+            connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=86400, socket_factory=factory),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
@@ -126,10 +129,10 @@ class HttpModelServer(ABC):
 
     async def ping(self) -> bool:
         """See ``ModelServer``."""
-        if self._control is None:
+        if self._session is None:
             return False
         try:
-            async with self._control.get(f"{self._base}/ping", timeout=_PING) as response:
+            async with self._session.get(f"{self._base}/ping", timeout=_PING) as response:
                 return response.status == 200
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False

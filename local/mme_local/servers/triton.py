@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import functools
 import importlib.util
 import os
 import platform
@@ -15,8 +16,11 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
+
 from mme_local.servers.base import ServerError, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer
+from mme_local.servers.lanes import separate_session
 from mme_local.servers.process import Launch, LaunchRefused, container_environment, reserve_port
 from mme_local.spec import ContainerSpec
 
@@ -84,6 +88,11 @@ class TritonServer(HttpModelServer):
                 raise ServerError(
                     f"{error} (without a network namespace, which the system refused: {refusal})"
                 ) from error
+
+    async def _control_session(self, launch: Launch) -> aiohttp.ClientSession:
+        new_session = functools.partial(self._new_session, launch, limit=1)
+        separate = await separate_session(self._base, launch.directory, new_session)
+        return separate or new_session()
 
     def _prepare(self) -> Launch:
         package = _package_directory()
