@@ -73,6 +73,8 @@ def _listen(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         raise click.ClickException(f"port {port} cannot be used: {error.strerror}; choose another --port") from error
+    # before anyone reads the port: a client that comes early waits in the queue
+    listener.listen(1024)
     return listener
 
 

@@ -155,6 +155,9 @@ class Gateway:
         ) -> tuple[int, dict[str, str], bytes]:
             return self.sagemaker.answer(_request_scope(), headers.get("x-amz-target", ""), body)
 
+        router: Any = importlib.import_module("ministack.core.router")
+        # without it the first request looks the name up in all 400 of botocore's service models, for three seconds
+        router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}
         self._ministack.SERVICE_HANDLERS["sagemaker"] = handle
 
     def _plug_in_resource_types(self) -> None:

@@ -72,6 +72,10 @@ def test_handlers_are_called_as_before(function: str, parameters: list[str]) -> 
 
 def test_the_service_is_in_the_table_of_services(gateway: Gateway) -> None:
     app: Any = importlib.import_module("ministack.app")
+    router: Any = importlib.import_module("ministack.core.router")
+    target = {"x-amz-target": "SageMaker.CreateModel"}
+    assert router.detect_service("POST", "/", target, {}) == "sagemaker", MOVED
+    assert router._KNOWN_AWS_SERVICE_NAMES is None, "the slow look-up in all service models was not avoided"
     answer = asyncio.run(app.SERVICE_HANDLERS["sagemaker"]("POST", "/", {"x-amz-target": "SageMaker.Nope"}, b"", {}))
     assert answer[0] == 400, MOVED
     assert b"UnknownOperationException" in answer[2], MOVED
