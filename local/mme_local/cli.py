@@ -58,8 +58,11 @@ def serve(port: int, root: Path | None, no_servers: bool, as_json: bool, verbose
     configure_logging(as_json=as_json, verbose=verbose)
     listener = _listen(port)
     parent = os.getppid() if exit_with_parent else None
+    port = listener.getsockname()[1]
     with _working_folder(root) as folder:
-        served = _serve(listener, folder, NoServers() if no_servers else make_hosting(folder), parent, verbose)
+        _set_environment(port, folder)
+        hosting = NoServers() if no_servers else make_hosting(port, folder)
+        served = _serve(listener, hosting, parent, folder, verbose)
     sys.stdout.flush()
     sys.stderr.flush()
     # MiniStack's pool may hold a thread that waits for a Lambda for up to 15 minutes; a normal exit would join it
@@ -88,13 +91,16 @@ def _working_folder(root: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder if root is None else folder / "tmp", ignore_errors=True)
 
 
-def _serve(listener: socket.socket, folder: Path, hosting: Hosting, parent: int | None, verbose: bool) -> bool:
-    port = listener.getsockname()[1]
+def _set_environment(port: int, folder: Path) -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
     os.environ.update(environment(port, folder))
     tempfile.tempdir = str(folder / "tmp")
     prepare_node()
+
+
+def _serve(listener: socket.socket, hosting: Hosting, parent: int | None, folder: Path, verbose: bool) -> bool:
+    port = listener.getsockname()[1]
 
     def announce() -> None:
         print(export_line(port), flush=True)
@@ -123,9 +129,11 @@ def _serve(listener: socket.socket, folder: Path, hosting: Hosting, parent: int 
     return server.started
 
 
-def make_hosting(folder: Path) -> Hosting:
+def make_hosting(port: int, folder: Path) -> Hosting:
     """The data plane of ``serve``."""
-    return NoServers()
+    from mme_local.platform import LocalHosting
+
+    return LocalHosting(f"http://127.0.0.1:{port}", folder / "hosting")
 
 
 def export_line(port: int) -> str:
