@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help demo test lint snapshot clean
+.PHONY: help install demo test lint snapshot lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,26 @@ node_modules/.installed: package-lock.json $(VENV)/.installed
 	npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-.PHONY: install
 install: $(VENV)/.installed node_modules/.installed ## Install everything into .venv and node_modules
 
+demo: install ## Deploy both stacks to the local endpoint with the real CDK CLI, and look at them
+	@python scripts/demo.py
+
+test: install lint ## Run all checks and tests
+	pytest
+
+lint: install ## Check style and types
+	ruff check
+	ruff format --check
+	mypy
+
+snapshot: install ## Accept changed templates as the new snapshots; then read the diff
+	pytest tests/snapshot --snapshot-update
+	git --no-pager diff --stat tests/snapshot
+
+lock: install ## Renew the exact pins of requirements-dev.txt
+	uv pip compile pyproject.toml --group dev --extra local --universal --python-version 3.11 \
+		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements-dev.txt
+
+clean: ## Remove everything that make has installed or built
+	rm -rf .venv node_modules cdk.out dist .mypy_cache .pytest_cache .ruff_cache
