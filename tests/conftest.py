@@ -1,13 +1,95 @@
-"""Shared by all tests."""
+"""Shared by all tests: the repository, the README's snippets, and really served local endpoints."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 ROOT = Path(__file__).parent.parent
+START_SECONDS = 15
+STOP_SECONDS = 25
+
+
+@dataclass
+class LocalEndpoint:
+    """A running ``mme-local serve`` with what its first line said."""
+
+    process: subprocess.Popen[str]
+    environment: dict[str, str]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return self.environment["AWS_ENDPOINT_URL"]
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def client(self, service: str, *, region: str | None = None, **options: Any) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=region or self.environment["AWS_REGION"],
+            config=Config(retries={"total_max_attempts": 1}, **options),
+        )
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(STOP_SECONDS)
+
+
+def start(log: Path, *options: str, **settings: Any) -> LocalEndpoint:
+    command = [str(Path(sys.executable).with_name("mme-local")), "serve", "--port", "0", "--exit-with-parent", *options]
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, **settings)
+    assert process.stdout is not None
+    with process.stdout as output:
+        line = output.readline()
+    assert line.startswith("export "), f"{line!r}: {log.read_text()}"
+    environment = dict(assignment.split("=", 1) for assignment in shlex.split(line)[1:])
+    return LocalEndpoint(process, environment, log)
+
+
+@pytest.fixture(scope="session")
+def start_local() -> Callable[..., LocalEndpoint]:
+    """Start another one; the caller stops it."""
+    return start
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEndpoint]:
+    """One without model servers, shared by all tests: each uses names of its own."""
+    endpoint = start(tmp_path_factory.mktemp("control-plane") / "log.txt", "--no-servers")
+    yield endpoint
+    endpoint.stop()
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    """Call until the answer is true, and return it."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (answer := condition()):
+            assert time.monotonic() < deadline, f"not within {seconds} seconds: {condition}"
+            time.sleep(0.02)
+        return answer
+
+    return wait
 
 
 @pytest.fixture(scope="session")

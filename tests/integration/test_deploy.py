@@ -1,0 +1,105 @@
+"""Both stacks, deployed, changed and destroyed by the real CDK CLI, as the APIs describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Account
+
+STACKS = ("CpuMultiModelStack", "GpuTritonMultiModelStack")
+
+
+def describe(account: Account, stack: str) -> dict[str, Any]:
+    sagemaker = account.client("sagemaker")
+    outputs = account.outputs(stack)
+    endpoint = sagemaker.describe_endpoint(EndpointName=outputs["EndpointName"])
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+    (variant,) = config["ProductionVariants"]
+    model = sagemaker.describe_model(ModelName=variant["ModelName"])
+    bucket, _, prefix = outputs["ModelStoreUrl"].removeprefix("s3://").partition("/")
+    listing = account.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
+    keys = [item["Key"].removeprefix(prefix) for item in listing["Contents"]]
+    return {"outputs": outputs, "endpoint": endpoint, "variant": variant, "model": model, "keys": keys}
+
+
+@pytest.fixture(scope="module")
+def account(make_account: Callable[[str], Account]) -> Account:
+    return make_account("us-east-1")
+
+
+@pytest.fixture(scope="module")
+def story(account: Account, root: Path) -> dict[str, dict[str, Any]]:
+    """What there was after each step."""
+    account.deploy(cwd=root)
+    deployed = {stack: describe(account, stack) for stack in STACKS}
+    account.deploy("--context", "instance_count=3", cwd=root)
+    changed = {stack: describe(account, stack) for stack in STACKS}
+    account.cdk("destroy", "--all", "--force", cwd=root)
+    return {"deployed": deployed, "changed": changed}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_endpoint_is_in_service(story: dict[str, Any], stack: str) -> None:
+    found = story["deployed"][stack]
+    assert found["endpoint"]["EndpointStatus"] == "InService"
+    (variant,) = found["endpoint"]["ProductionVariants"]
+    assert variant["CurrentInstanceCount"] == variant["DesiredInstanceCount"] == 2
+    (container,) = found["model"]["Containers"]
+    assert container["Mode"] == "MultiModel"
+    assert container["ModelDataUrl"] == found["outputs"]["ModelStoreUrl"]
+    assert found["model"]["ExecutionRoleArn"].startswith("arn:aws:iam::000000000000:role/")
+
+
+def test_images_and_instances_are_the_stacks(story: dict[str, Any]) -> None:
+    cpu, gpu = (story["deployed"][stack] for stack in STACKS)
+    assert cpu["variant"]["InstanceType"] == "ml.m5.xlarge"
+    assert gpu["variant"]["InstanceType"] == "ml.g4dn.4xlarge"
+    assert cpu["model"]["Containers"][0]["Image"] == (
+        "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
+    )
+    assert gpu["model"]["Containers"][0]["Image"] == (
+        "763104351884.dkr.ecr.us-east-1.amazonaws.com/sagemaker-tritonserver:24.09-py3"
+    )
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_models_are_under_the_prefix(story: dict[str, Any], stack: str) -> None:
+    found = story["deployed"][stack]
+    assert len(found["keys"]) == 2
+    assert sorted(found["keys"]) == sorted(found["outputs"]["TargetModels"].split(","))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_change_is_a_new_configuration_of_the_same_endpoint(story: dict[str, Any], stack: str) -> None:
+    before, after = story["deployed"][stack], story["changed"][stack]
+    assert after["endpoint"]["EndpointArn"] == before["endpoint"]["EndpointArn"]
+    assert after["endpoint"]["CreationTime"] == before["endpoint"]["CreationTime"]
+    assert after["endpoint"]["EndpointConfigName"] != before["endpoint"]["EndpointConfigName"]
+    assert after["endpoint"]["ProductionVariants"][0]["CurrentInstanceCount"] == 3
+    assert after["model"]["ModelArn"] == before["model"]["ModelArn"]
+    assert after["model"]["CreationTime"] == before["model"]["CreationTime"]
+
+
+def test_destroy_leaves_nothing_but_the_stores(story: dict[str, Any], account: Account) -> None:
+    sagemaker = account.client("sagemaker")
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
+    assert sagemaker.list_models()["Models"] == []
+    stores = {story["deployed"][stack]["outputs"]["ModelStoreUrl"].split("/")[2] for stack in STACKS}
+    buckets = {bucket["Name"] for bucket in account.client("s3").list_buckets()["Buckets"]}
+    assert {name for name in buckets if not name.startswith("cdk-")} == stores
+    for name in stores:
+        assert account.client("s3").list_objects_v2(Bucket=name)["KeyCount"] == 2
+    stacks = account.client("cloudformation").describe_stacks()["Stacks"]
+    assert {found["StackName"] for found in stacks} == {"CDKToolkit"}
+    assert not [
+        role["RoleName"]
+        for role in account.client("iam").list_roles()["Roles"]
+        if not role["RoleName"].startswith("cdk-")
+    ]
+    assert account.client("lambda").list_functions()["Functions"] == []
+    assert account.client("logs").describe_log_groups()["logGroups"] == []
