@@ -15,7 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
-from mme_local.servers.process import Launch, ServerProcess, log_tail, release_port
+from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port
 from mme_local.spec import ContainerSpec
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
@@ -85,9 +85,9 @@ class HttpModelServer(ABC):
         while not await self.ping():
             status = self._process.exit_status()
             if status is not None:
-                raise ServerError(f"{self.title} ended at start with status {status}:\n{self.log_tail()}")
+                raise ServerError(f"{self.title} ended at start with status {status}:\n{self.log_excerpt()}")
             if time.monotonic() > deadline:
-                raise ServerError(f"{self.title} did not answer pings in time:\n{self.log_tail()}")
+                raise ServerError(f"{self.title} did not answer pings in time:\n{self.log_excerpt()}")
             await asyncio.sleep(_PING_INTERVAL)
         if self._process.exit_status() is not None:
             raise ServerError(f"Address already in use: another server answers on port {launch.port}")
@@ -123,9 +123,9 @@ class HttpModelServer(ABC):
             self._forget(name)
         self._loaded.clear()
 
-    def log_tail(self) -> str:
-        """The last lines of the server's log: why a load failed is often only there."""
-        return log_tail(self.log)
+    def log_excerpt(self) -> str:
+        """How the server's log begins and ends: why a load failed is often only there."""
+        return log_excerpt(self.log)
 
     async def ping(self) -> bool:
         """See ``ModelServer``."""

@@ -94,8 +94,11 @@ def enter_private_network() -> None:
 
 def _start(command: list[str]) -> int:
     launcher = os.getpid()
+    # A SIGTERM that came before the child has put our handlers off would be lost on it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with contextlib.suppress(OSError):
             os.setpgid(child, child)  # both sides do it: whoever comes first
         return child
@@ -108,6 +111,7 @@ def _start(command: list[str]) -> int:
                 os._exit(1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execvp(command[0], command)  # noqa: S606 - the owner's command
     except OSError as error:
         sys.stderr.write(f"cannot run {command[0]}: {error}\n")

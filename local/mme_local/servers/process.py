@@ -71,7 +71,7 @@ class ServerProcess:
             raise ServerError(f"could not start {launch.command[0]}: {error}") from error
         if not answer.startswith("+"):
             self.end()
-            raise LaunchRefused(answer.strip("-\n") or f"the launcher failed:\n{log_tail(log)}")
+            raise LaunchRefused(answer.strip("-\n") or f"the launcher failed:\n{log_excerpt(log)}")
         self._group = int(answer)
 
     def exit_status(self) -> int | None:
@@ -99,14 +99,13 @@ class ServerProcess:
                 os.killpg(self._group, signal.SIGKILL)
 
 
-def log_tail(log: Path, size: int = 3000) -> str:
-    """The last lines of what a server wrote, for error messages."""
+def log_excerpt(log: Path, size: int = 3000) -> str:
+    """How a server's log begins and ends, for error messages: Triton follows its complaint with all of its help."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-            return file.read().decode(errors="replace").strip()
+        text = log.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
+    return text if len(text) <= size else f"{text[: size // 3]}\n[…]\n{text[-size * 2 // 3 :]}"
 
 
 _PORTS = range(20000, 32000)

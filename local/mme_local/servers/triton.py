@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes.util
 import functools
 import importlib.util
+import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import aiohttp
 
-from mme_local.servers.base import ServerError, UnsupportedImage
+from mme_local.servers.base import LoadError, ServerError, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer
 from mme_local.servers.lanes import separate_session
 from mme_local.servers.process import Launch, LaunchRefused, container_environment, reserve_port
@@ -51,6 +53,7 @@ _DEFAULTED_OPTIONS = {
     "SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE": ("--backend-config=python,shm-default-byte-size={}", "16777216"),
     "SAGEMAKER_TRITON_SHM_GROWTH_BYTE_SIZE": ("--backend-config=python,shm-growth-byte-size={}", "1048576"),
 }
+_UNSAFE = re.compile(r"""[\s;&|<>()$`\\"'*{}\[\]!~]""")
 _INFERENCE_TYPES = ("infer", "generate", "generate_stream")
 
 
@@ -130,6 +133,13 @@ class TritonServer(HttpModelServer):
             remove=[str(scratch), f"/dev/shm/{region}*"],  # noqa: S108 - POSIX shared memory, not a temporary folder
             private_network=self._private_network,
         )
+
+    async def load(self, name: str, target_model: str, directory: Path) -> None:
+        """See ``ModelServer``; names that Triton cannot take are refused with status 400, as it would."""
+        if _UNSAFE.search(target_model):
+            message = f"Triton's Python backend starts each model through a shell, with its name: {target_model!r}"
+            raise LoadError(400, json.dumps({"error": f"{message} has blanks or characters of the shell"}).encode())
+        await super().load(name, target_model, directory)
 
     def _url_of(self, name: str, directory: Path) -> Path:
         """The directory itself, or for an archive with ``config.pbtxt`` at its root one that holds it as ``model``.

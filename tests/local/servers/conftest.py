@@ -1,0 +1,156 @@
+"""Model servers, started once for the tests that only read, and models made on the spot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+
+from mme_local.servers import server_for
+from mme_local.servers.base import ServerResponse
+from mme_local.spec import ContainerSpec
+
+T = TypeVar("T")
+Run = Callable[[Awaitable[T]], T]
+
+MODELS = Path(__file__).parents[3] / "stacks" / "models"
+SAMPLES = json.loads((MODELS / "samples.json").read_text(encoding="utf-8"))
+REGISTRY = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
+IMAGES = {
+    "xgboost": f"{REGISTRY}/sagemaker-xgboost:3.2-0",
+    "sklearn": f"{REGISTRY}/sagemaker-scikit-learn:1.9-0-cpu-py3",
+    "triton": f"{REGISTRY}/sagemaker-tritonserver:25.09-py3-cpu",
+}
+
+
+class Kit:
+    """Sample models, models made on the spot, and looks at the machine."""
+
+    samples = SAMPLES
+    images = IMAGES
+
+    @staticmethod
+    def container(kind: str, **environment: str) -> ContainerSpec:
+        return ContainerSpec(image=IMAGES[kind], multi_model=True, environment=environment)
+
+    @staticmethod
+    def sample(name: str) -> dict[str, Any]:
+        return next(each for each in SAMPLES if each["model"] == name)
+
+    @classmethod
+    def directory(cls, name: str) -> Path:
+        return MODELS / cls.sample(name)["server"] / name
+
+    @classmethod
+    async def invoke(cls, server: Any, name: str, model: str, target: str | None = None) -> ServerResponse:
+        """Send a sample's request to the model that was loaded as ``name``."""
+        sample = cls.sample(model)
+        headers = {"Content-Type": sample["content_type"], "Accept": sample.get("accept", "*/*")}
+        return await server.invoke(name, target or f"{name}.tar.gz", sample["body"].encode(), headers)
+
+    @staticmethod
+    def triton_model(directory: Path, code: str) -> Path:
+        """A Triton model that takes and gives one FP32 vector called X, with ``code`` as its model.py."""
+        (directory / "1").mkdir(parents=True)
+        (directory / "1" / "model.py").write_text(code)
+        (directory / "config.pbtxt").write_text(
+            'backend: "python"\n'
+            'input [ { name: "X" data_type: TYPE_FP32 dims: [ -1 ] } ]\n'
+            'output [ { name: "X" data_type: TYPE_FP32 dims: [ -1 ] } ]\n'
+            "instance_group [ { kind: KIND_CPU } ]\n"
+        )
+        return directory
+
+    @staticmethod
+    def sklearn_model(directory: Path, code: str) -> Path:
+        (directory / "code").mkdir(parents=True)
+        (directory / "code" / "inference.py").write_text(code)
+        return directory
+
+    @staticmethod
+    def wait_until(condition: Callable[[], bool], timeout: float = 15) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "gave up waiting"
+            time.sleep(0.02)
+
+    @staticmethod
+    def alive(pids: list[int]) -> list[int]:
+        return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+    @staticmethod
+    def descendants(pid: int | None = None) -> list[psutil.Process]:
+        return psutil.Process(pid).children(recursive=True)
+
+    @staticmethod
+    def listening(processes: list[psutil.Process]) -> list[str]:
+        """The addresses in this network namespace on which any of the processes listens."""
+        inodes: set[str] = set()
+        for process in processes:
+            for entry in Path(f"/proc/{process.pid}/fd").iterdir():
+                try:
+                    inodes.add(os.readlink(entry))
+                except FileNotFoundError:
+                    continue
+        addresses = []
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                    addresses.append(fields[1].partition(":")[0])
+        return addresses
+
+    @staticmethod
+    def shared_memory() -> set[str]:
+        return {entry for entry in os.listdir("/dev/shm") if "mme_local" in entry}
+
+
+@pytest.fixture(scope="session")
+def kit() -> type[Kit]:
+    return Kit
+
+
+@pytest.fixture(scope="session")
+def run() -> Iterator[Run[Any]]:
+    """Run a coroutine on the loop that the shared servers live on."""
+    loop = asyncio.new_event_loop()
+    yield loop.run_until_complete
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def shared_server(run: Run[Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """A server of a kind, started at its first use and stopped with the session."""
+    servers: dict[str, Any] = {}
+
+    def get(kind: str) -> Any:
+        if kind not in servers:
+            servers[kind] = server_for(Kit.container(kind), tmp_path_factory.mktemp(kind))
+            run(servers[kind].start(60))
+        return servers[kind]
+
+    yield get
+    for server in servers.values():
+        run(server.stop())
+
+
+@pytest.fixture
+def new_server(run: Run[Any], tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """A server of the test's own, not started; stopped at the end."""
+    servers: list[Any] = []
+
+    def make(kind: str, **environment: str) -> Any:
+        servers.append(server_for(Kit.container(kind, **environment), tmp_path / f"server-{len(servers)}"))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        run(server.stop())

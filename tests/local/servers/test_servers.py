@@ -1,0 +1,281 @@
+"""Both model servers, the real ones, behind the one interface."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from mme_local.servers import server_for
+from mme_local.servers.base import LoadError, OutOfMemory, ServerError, UnsupportedImage
+from mme_local.spec import ContainerSpec
+
+KINDS = ["xgboost", "triton"]
+GOOD = {"xgboost": "house-price", "triton": "iris", "sklearn": None}
+
+
+def prediction_of(body):
+    answer = json.loads(body)
+    if isinstance(answer, list):
+        return answer
+    return {output["name"]: output["data"] for output in answer["outputs"]}
+
+
+@pytest.mark.parametrize("model", ["house-price", "customer-churn", "iris", "language"])
+def test_answers_what_the_library_answers(kit, run, shared_server, model):
+    server = shared_server(kit.sample(model)["server"])
+    run(server.load(model, f"{model}.tar.gz", kit.directory(model)))
+    response = run(kit.invoke(server, model, model))
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/json"
+    prediction = prediction_of(response.body)
+    expected = kit.sample(model)["prediction"]
+    if isinstance(expected, list):
+        assert prediction == pytest.approx(expected)
+    else:
+        for name, values in expected.items():
+            assert prediction[name] == (values if isinstance(values[0], str) else pytest.approx(values, rel=1e-5))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_pings(run, shared_server, kind):
+    assert run(shared_server(kind).ping()) is True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_refuses_a_second_load_and_keeps_the_first(kit, run, shared_server, kind):
+    server, model = shared_server(kind), GOOD[kind]
+    run(server.load("twice", "twice.tar.gz", kit.directory(model)))
+    with pytest.raises(LoadError) as caught:
+        run(server.load("twice", "twice.tar.gz", kit.directory(model)))
+    assert caught.value.status == 409
+    assert run(kit.invoke(server, "twice", model)).status == 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_404_for_a_model_that_is_not_loaded(kit, run, shared_server, kind):
+    assert run(kit.invoke(shared_server(kind), "unknown", GOOD[kind])).status == 404
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unloading_a_model_that_is_not_loaded_is_no_error(run, shared_server, kind):
+    run(shared_server(kind).unload("unknown"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_takes_any_name(kit, run, shared_server, kind):
+    server, model = shared_server(kind), GOOD[kind]
+    name, target = "../a b%2Fc?d#e", "tenant-a/b%2Fc?d#e:f=1.tar.gz"
+    run(server.load(name, target, kit.directory(model)))
+    assert run(kit.invoke(server, name, model, target)).status == 200
+    run(server.unload(name))
+    assert run(kit.invoke(server, name, model, target)).status == 404
+
+
+def broken_model(kit, kind, directory):
+    if kind == "triton":
+        return kit.triton_model(directory, "raise ValueError('this model is broken')")
+    (directory / "xgboost-model").parent.mkdir(parents=True, exist_ok=True)
+    (directory / "xgboost-model").write_text("this model is broken")
+    return directory
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_model_loads_under_the_name_of_one_that_failed(kit, run, shared_server, kind, tmp_path):
+    server, model = shared_server(kind), GOOD[kind]
+    broken = broken_model(kit, kind, tmp_path / "model")
+    for _ in range(2):
+        with pytest.raises(LoadError) as caught:
+            run(server.load("mended", "mended.tar.gz", broken))
+        assert not isinstance(caught.value, OutOfMemory)
+        assert caught.value.status != 409
+    reason = "this model is broken" if kind == "triton" else "unable to load model"
+    assert reason in str(caught.value) + server.log.read_text()
+    run(server.load("mended", "mended.tar.gz", kit.directory(model)))
+    assert run(kit.invoke(server, "mended", model)).status == 200
+
+
+OUT_OF_MEMORY = "def model_fn(model_dir):\n    raise MemoryError\n"
+OUT_OF_MEMORY_TRITON = """
+class TritonPythonModel:
+    def initialize(self, args):
+        raise MemoryError("MemoryError: too big")
+"""
+
+
+@pytest.mark.parametrize("kind", ["sklearn", "triton"])
+def test_a_model_that_does_not_fit_is_out_of_memory_and_leaves_no_trace(kit, run, shared_server, kind, tmp_path):
+    server = shared_server(kind)
+    write, code = (kit.triton_model, OUT_OF_MEMORY_TRITON) if kind == "triton" else (kit.sklearn_model, OUT_OF_MEMORY)
+    model = write(tmp_path / "model", code)
+    for _ in range(2):
+        with pytest.raises(OutOfMemory) as caught:
+            run(server.load("big", "big.tar.gz", model))
+        assert caught.value.status == 507
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_server_is_an_error_and_can_be_started_again(kit, run, new_server, kind):
+    server, model = new_server(kind), GOOD[kind]
+    before = {process.pid for process in kit.descendants()}
+    run(server.start(60))
+    run(server.load("model", "model.tar.gz", kit.directory(model)))
+    started = [process for process in kit.descendants() if process.pid not in before]
+    (process,) = [process for process in started if process.name() in ("java", "tritonserver")]
+    process.kill()
+    process.wait()
+    with pytest.raises(ServerError):
+        run(kit.invoke(server, "model", model))
+    assert run(server.ping()) is False
+    run(server.stop())
+    run(server.start(60))
+    assert run(kit.invoke(server, "model", model)).status == 404
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stop_leaves_nothing_behind(kit, run, new_server, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server, memory = new_server(kind), kit.shared_memory()
+    before = {process.pid for process in kit.descendants()}
+    run(server.start(60))
+    run(server.load("model", "model.tar.gz", kit.directory(GOOD[kind])))
+    started = [process.pid for process in kit.descendants() if process.pid not in before]
+    assert len(started) > 2
+    run(server.stop())
+    assert kit.alive(started) == []
+    assert list(tmp_path.glob("mme-*")) == []
+    assert kit.shared_memory() == memory
+
+
+OWNER = """
+import asyncio, json, sys, tempfile
+from pathlib import Path
+from mme_local.servers import server_for
+from mme_local.spec import ContainerSpec
+
+async def main(image, model, work):
+    tempfile.tempdir = work
+    server = server_for(ContainerSpec(image=image, multi_model=True), Path(work, "server"))
+    await server.start(60)
+    await server.load("model", "model.tar.gz", Path(model))
+    print("loaded", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_outlives_a_killed_owner(kit, kind, tmp_path):
+    memory = kit.shared_memory()
+    arguments = [kit.images[kind], str(kit.directory(GOOD[kind])), str(tmp_path)]
+    with subprocess.Popen([sys.executable, "-c", OWNER, *arguments], stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"loaded\n"
+        started = [process.pid for process in kit.descendants(owner.pid)]
+        assert len(started) > 2
+        owner.send_signal(signal.SIGKILL)
+    kit.wait_until(lambda: not kit.alive(started))
+    kit.wait_until(lambda: not list(tmp_path.glob("mme-*")))
+    assert kit.shared_memory() == memory
+
+
+def test_multi_model_server_listens_on_loopback_only(kit, shared_server):
+    shared_server("xgboost")
+    addresses = kit.listening(kit.descendants())
+    assert addresses
+    assert {address[-8:] for address in addresses} == {"0100007F"}, addresses
+
+
+def test_triton_listens_where_nobody_else_can_connect(kit, shared_server):
+    shared_server("triton")
+    servers = [process for process in kit.descendants() if process.name() == "tritonserver"]
+    assert servers
+    assert kit.listening(servers) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment", "reason"),
+    [
+        ("xgboost", {"SAGEMAKER_MAX_HEAP_SIZE": "plenty"}, "Invalid maximum heap size"),
+        ("triton", {"SAGEMAKER_TRITON_ADDITIONAL_ARGS": "--no-such-option"}, "no-such-option"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why_at_once(run, new_server, kind, environment, reason):
+    with pytest.raises(ServerError, match=reason):
+        run(asyncio.wait_for(new_server(kind, **environment).start(600), 20))
+
+
+def test_a_server_that_is_late_is_stopped(kit, run, new_server):
+    before = {process.pid for process in kit.descendants()}
+    with pytest.raises(ServerError, match="in time"):
+        run(new_server("xgboost").start(0))
+    assert {process.pid for process in kit.descendants()} <= before
+
+
+def test_a_server_that_is_not_running_is_an_error(run, new_server):
+    server = new_server("xgboost")
+    assert run(server.ping()) is False
+    with pytest.raises(ServerError, match="not running"):
+        run(server.load("model", "model.tar.gz", Path("/")))
+    with pytest.raises(ServerError, match="not running"):
+        run(server.invoke("model", "model.tar.gz", b"", {}))
+
+
+def test_hands_the_containers_environment_to_the_model_and_nothing_of_ours(kit, run, new_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAGEMAKER_OURS", "1")
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    code = """
+import json, os
+def model_fn(model_dir):
+    return None
+def input_fn(data, content_type):
+    return data
+def predict_fn(data, model):
+    names = ("GREETING", "SAGEMAKER_MULTI_MODEL", "SAGEMAKER_OURS", "PYTHONWARNINGS")
+    return {name: os.environ.get(name) for name in names}
+"""
+    server = new_server("sklearn", GREETING="hello")
+    run(server.start(60))
+    run(server.load("model", "model.tar.gz", kit.sklearn_model(tmp_path / "model", code)))
+    response = run(server.invoke("model", "model.tar.gz", b"[]", {"content-type": "application/json"}))
+    assert json.loads(response.body) == {
+        "GREETING": "hello",
+        "SAGEMAKER_MULTI_MODEL": "true",
+        "SAGEMAKER_OURS": None,
+        "PYTHONWARNINGS": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["174872318107.dkr.ecr.us-west-2.amazonaws.com/knn:1", "registry/pytorch-inference@sha256:0123", "my-own"],
+)
+def test_an_image_that_cannot_be_served_is_refused_with_those_that_can(image, tmp_path):
+    with pytest.raises(UnsupportedImage, match="sagemaker-scikit-learn, sagemaker-tritonserver, sagemaker-xgboost"):
+        server_for(ContainerSpec(image=image, multi_model=True), tmp_path)
+
+
+def test_an_image_is_known_by_its_repository(tmp_path):
+    for image in ("host:5000/team/sagemaker-xgboost:3.2-0", "sagemaker-xgboost@sha256:0123", "sagemaker-xgboost"):
+        server = server_for(ContainerSpec(image=image, multi_model=True), tmp_path)
+        assert server.title == "Multi Model Server"
+
+
+def test_no_worker_is_left_of_a_model_that_is_gone(kit, run, new_server, tmp_path):
+    server = new_server("xgboost")
+    before = {process.pid for process in kit.descendants()}
+    run(server.start(60))
+    idle = len([process for process in kit.descendants() if process.pid not in before])
+    run(server.load("model", "model.tar.gz", kit.directory("house-price")))
+    assert len([process for process in kit.descendants() if process.pid not in before]) > idle
+    run(server.unload("model"))
+    with pytest.raises(LoadError):
+        run(server.load("model", "model.tar.gz", broken_model(kit, "xgboost", tmp_path / "model")))
+    kit.wait_until(lambda: len([process for process in kit.descendants() if process.pid not in before]) == idle)

@@ -1,0 +1,144 @@
+"""What only Triton has: its binary protocol, the serve script's options, its network, its threads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import shutil
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from mme_local.servers import server_for
+from mme_local.servers.base import LoadError, ServerError, UnsupportedImage
+from mme_local.servers.triton import serve_options
+
+BINARY = "application/vnd.sagemaker-triton.binary+json;json-header-size="
+ECHO = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse([pb_utils.get_input_tensor_by_name(each, "X")]) for each in requests]
+"""
+
+
+@pytest.fixture(scope="module")
+def echo(kit, run, shared_server, tmp_path_factory):
+    server = shared_server("triton")
+    run(server.load("echo", "echo.tar.gz", kit.triton_model(tmp_path_factory.mktemp("echo") / "model", ECHO)))
+    return server
+
+
+def test_binary_tensors_pass_unchanged_both_ways(run, echo):
+    values = np.random.default_rng(0).normal(size=1000).astype("<f4")
+    tensor = {"name": "X", "shape": [1000], "datatype": "FP32", "parameters": {"binary_data_size": values.nbytes}}
+    output = {"name": "X", "parameters": {"binary_data": True}}
+    header = json.dumps({"inputs": [tensor], "outputs": [output]}).encode()
+    content_type = f"{BINARY}{len(header)}"
+    response = run(echo.invoke("echo", "echo.tar.gz", header + values.tobytes(), {"Content-Type": content_type}))
+    assert response.status == 200, response.body[:500]
+    assert response.headers["Content-Type"].startswith(BINARY)
+    answered = int(response.headers["Content-Type"].removeprefix(BINARY))
+    assert json.loads(response.body[:answered])["model_name"] == "echo.tar.gz"
+    assert response.body[answered:] == values.tobytes()
+
+
+def test_answers_400_to_a_request_that_is_none(run, echo):
+    response = run(echo.invoke("echo", "echo.tar.gz", b"not JSON", {"Content-Type": "application/json"}))
+    assert response.status == 400
+    assert "error" in json.loads(response.body)
+
+
+def test_takes_an_archive_with_the_models_folder_inside(kit, run, shared_server, tmp_path):
+    shutil.copytree(kit.directory("iris"), tmp_path / "archive" / "iris")
+    server = shared_server("triton")
+    run(server.load("inside", "inside.tar.gz", tmp_path / "archive"))
+    assert run(kit.invoke(server, "inside", "iris")).status == 200
+
+
+def test_refuses_a_name_that_would_reach_a_shell(kit, run, shared_server):
+    for target in ("a b.tar.gz", "a;id.tar.gz", "$(id)", "`id`", "(1)", "it's"):
+        with pytest.raises(LoadError, match="shell") as caught:
+            run(shared_server("triton").load("name", target, kit.directory("iris")))
+        assert caught.value.status == 400
+
+
+def test_a_load_or_unload_does_not_hold_up_invocations(kit, run, shared_server):
+    server = shared_server("triton")
+
+    async def longest_while(action):
+        task, longest = asyncio.ensure_future(action), 0.0
+        while not task.done():
+            begun = time.perf_counter()
+            response = await kit.invoke(server, "warm", "iris")
+            assert response.status == 200
+            longest = max(longest, time.perf_counter() - begun)
+        await task
+        return longest
+
+    run(server.load("warm", "warm.tar.gz", kit.directory("iris")))
+    assert run(longest_while(server.load("other", "other.tar.gz", kit.directory("language")))) < 0.5
+    assert run(longest_while(server.unload("other"))) < 0.5
+
+
+def test_without_a_network_namespace_listens_on_loopback_only(kit, run, new_server, monkeypatch):
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    monkeypatch.setenv("MME_LOCAL_TRITON_NETWORK", "loopback")
+    server = new_server("triton")
+    before = {process.pid for process in kit.descendants()}
+    run(server.start(60))
+    started = [process for process in kit.descendants() if process.pid not in before]
+    assert set(kit.listening(started)) == {"0100007F"}
+    run(server.load("iris", "iris.tar.gz", kit.directory("iris")))
+    assert run(kit.invoke(server, "iris", "iris")).status == 200
+
+
+def test_without_any_way_to_shut_triton_in_it_does_not_start(run, new_server, monkeypatch, tmp_path):
+    monkeypatch.setenv("MME_LOCAL_TRITON_NETWORK", "loopback")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerError, match="user namespaces"):
+        run(new_server("triton").start(60))
+
+
+def test_another_machine_is_told_where_triton_runs(kit, tmp_path, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(UnsupportedImage, match="Linux x86_64 only, this is darwin arm64"):
+        server_for(kit.container("triton"), tmp_path)
+
+
+def test_options_are_the_serve_scripts_by_default():
+    assert serve_options({}) == [
+        "--model-namespacing=true",
+        "--allow-grpc=false",
+        "--allow-metrics=false",
+        "--backend-config=python,shm-default-byte-size=16777216",
+        "--backend-config=python,shm-growth-byte-size=1048576",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "option"),
+    [
+        ("THREAD_COUNT", "4", "--sagemaker-thread-count=4"),
+        ("BUFFER_MANAGER_THREAD_COUNT", "2", "--buffer-manager-thread-count=2"),
+        ("LOG_VERBOSE", "true", "--log-verbose=true"),
+        ("LOG_INFO", "false", "--log-info=false"),
+        ("SHM_DEFAULT_BYTE_SIZE", "1024", "--backend-config=python,shm-default-byte-size=1024"),
+        ("DISABLE_MODEL_NAMESPACING", "false", "--model-namespacing=false"),
+        ("ADDITIONAL_ARGS", "--exit-timeout-secs=1 --strict-readiness=false", "--strict-readiness=false"),
+    ],
+)
+def test_options_follow_the_containers_environment(variable, value, option):
+    assert option in serve_options({f"SAGEMAKER_TRITON_{variable}": value})
+
+
+def test_an_inference_type_that_the_script_rejects_is_rejected():
+    assert serve_options({"SAGEMAKER_TRITON_INFERENCE_TYPE": "generate"})
+    with pytest.raises(ServerError, match="must be one of infer, generate, generate_stream, got 'stream'"):
+        serve_options({"SAGEMAKER_TRITON_INFERENCE_TYPE": "stream"})
