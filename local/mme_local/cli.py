@@ -110,7 +110,7 @@ def _serve(listener: socket.socket, hosting: Hosting, parent: int | None, folder
         uvicorn.Config(
             Gateway(hosting, announce),
             http="httptools",
-            ws="websockets-sansio",
+            ws="none",
             lifespan="on",
             log_config=None,
             log_level=None if verbose else "warning",

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import shutil
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 
 _SDK_PACKAGE = Path("@aws-sdk", "client-s3")
+_REFUSAL = b"mme-local answers programs on this machine, not web pages; use http://127.0.0.1 or http://localhost\n"
 
 
 def environment(port: int, root: Path) -> dict[str, str]:
@@ -101,6 +102,10 @@ class Gateway:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or run the application's life span."""
+        if scope["type"] == "http" and not _is_local_program(scope["headers"]):
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": _REFUSAL})
+            return
         if scope["type"] == "http" and scope["method"] == "POST":
             path: str = scope["path"]
             if path.startswith("/endpoints/") and path.endswith("/invocations") and path.count("/") == 3:
@@ -185,6 +190,21 @@ class Gateway:
             provisioner.delete(kind, physical_id)
 
         return {"create": partial(provisioner.create, kind), "update": update, "delete": delete}
+
+
+def _is_local_program(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request can't be a web page's, which could run code here: MiniStack allows any origin and any host.
+
+    Browsers name the page's origin; a page whose own name was made to point to 127.0.0.1 gives itself away as the host.
+    """
+    for name, value in headers:
+        if name == b"origin":
+            return False
+        if name == b"host":
+            host = value.decode("latin-1").rpartition(":")[0] or value.decode("latin-1")
+            if host not in ("127.0.0.1", "localhost") and not host.endswith((".localhost", ".127.0.0.1")):
+                return False
+    return True
 
 
 def _request_scope() -> Scope:
