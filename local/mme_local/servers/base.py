@@ -50,7 +50,7 @@ class ModelServer(Protocol):
     the caller sent, which the platform passes on in ``X-Amzn-SageMaker-Target-Model``.
     """
 
-    async def start(self, timeout: float) -> None:
+    async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - until the first ping
         """Start the process and return at its first successful ping; ``ServerError`` says why it did not come up."""
 
     async def stop(self) -> None:

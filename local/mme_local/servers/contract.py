@@ -62,7 +62,7 @@ class HttpModelServer(ABC):
     def _forget(self, name: str) -> None:  # noqa: B027 - only Triton makes something
         """Remove what ``_url_of`` made."""
 
-    async def start(self, timeout: float) -> None:
+    async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - until the first ping
         """See ``ModelServer``."""
         deadline = time.monotonic() + timeout
         self.work_dir.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,7 @@ class MultiModelServer(HttpModelServer):
         self._handler = HANDLERS[repository]
 
     def _prepare(self) -> Launch:
+        java_home = _java_home()
         # Not in work_dir: the workers' unix sockets are made here and their paths may have 107 bytes.
         scratch = Path(tempfile.mkdtemp(prefix="mme-mms-"))
         port = reserve_port()
@@ -71,7 +72,7 @@ class MultiModelServer(HttpModelServer):
         logging.write_text(_LOGGING, encoding="utf-8")
         command = [sys.executable, "-m", "mms.model_server", "--start", "--foreground", "--model-store", "/"]
         command += ["--mms-config", str(properties), "--log-config", str(logging)]
-        own = {"SAGEMAKER_HANDLER": self._handler, "JAVA_HOME": _java_home()}
+        own = {"SAGEMAKER_HANDLER": self._handler, "JAVA_HOME": java_home}
         own |= {"TMPDIR": str(scratch), "TEMP": str(scratch)}
         environment = container_environment(self.container.environment, own)
         return Launch(command, environment, scratch, port, remove=[str(scratch)])

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -68,6 +69,8 @@ class ServerProcess:
                 answer = answers.readline().decode()
         except OSError as error:
             ours.close()
+            for path in launch.remove:
+                shutil.rmtree(path, ignore_errors=True)
             raise ServerError(f"could not start {launch.command[0]}: {error}") from error
         if not answer.startswith("+"):
             self.end()
@@ -115,7 +118,7 @@ _taken: set[int] = set()
 
 def reserve_port() -> int:
     """A loopback port that is free now and that this process does not hand out again until released."""
-    for port in random.sample(_PORTS, 200):
+    for port in random.sample(_PORTS, len(_PORTS)):
         if port in _taken:
             continue
         with socket.socket() as probe, contextlib.suppress(OSError):

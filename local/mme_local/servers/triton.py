@@ -61,7 +61,8 @@ class TritonServer(HttpModelServer):
     """One tritonserver that nothing but this process can reach.
 
     Its SageMaker port has no address option and binds 0.0.0.0, so the server runs in a network namespace of its own,
-    without a way out. Where the system forbids that, a shim preloaded into it makes every listener a loopback one.
+    without a way out. Where the system forbids that, or ``MME_LOCAL_TRITON_NETWORK`` is ``loopback`` since models need
+    the network, a shim preloaded into it makes every listener a loopback one.
     """
 
     title = "Triton"
@@ -112,10 +113,10 @@ class TritonServer(HttpModelServer):
             "LD_LIBRARY_PATH": f"{package.parent / 'nvidia_pytriton.libs'}:{_libpython_directory()}",
         }
         try:
-            port = _PORT if self._private_network else reserve_port()
+            _link_python_backend(package, scratch / "backends")
             if not self._private_network:
                 own["LD_PRELOAD"] = str(_compile_shim(scratch))
-            _link_python_backend(package, scratch / "backends")
+            port = _PORT if self._private_network else reserve_port()
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise

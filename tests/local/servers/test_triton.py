@@ -12,8 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from mme_local.servers import server_for
+from mme_local.servers import contract, server_for
 from mme_local.servers.base import LoadError, ServerError, UnsupportedImage
+from mme_local.servers.process import LaunchRefused, ServerProcess
 from mme_local.servers.triton import serve_options
 
 BINARY = "application/vnd.sagemaker-triton.binary+json;json-header-size="
@@ -96,6 +97,22 @@ def test_without_a_network_namespace_listens_on_loopback_only(kit, run, new_serv
     assert set(kit.listening(started)) == {"0100007F"}
     run(server.load("iris", "iris.tar.gz", kit.directory("iris")))
     assert run(kit.invoke(server, "iris", "iris")).status == 200
+
+
+def test_falls_back_to_loopback_where_namespaces_are_refused(kit, run, new_server, monkeypatch):
+    def refuse(launch, log):
+        if launch.private_network:
+            shutil.rmtree(launch.directory)
+            raise LaunchRefused("unshare: Operation not permitted")
+        return ServerProcess(launch, log)
+
+    monkeypatch.setattr(contract, "ServerProcess", refuse)
+    server = new_server("triton")
+    run(server.start(60))
+    assert run(server.ping()) is True
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ServerError, match=r"C compiler is installed \(without .* refused: unshare: Operation not"):
+        run(new_server("triton").start(60))
 
 
 def test_without_any_way_to_shut_triton_in_it_does_not_start(run, new_server, monkeypatch, tmp_path):

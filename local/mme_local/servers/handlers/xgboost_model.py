@@ -68,7 +68,8 @@ def _load_booster(path: Path) -> xgboost.Booster:
         raise
     except Exception as unpickling:
         try:
-            booster = xgboost.Booster(model_file=str(path))
+            with xgboost.config_context(verbosity=0):  # without an extension it says that it guesses the format
+                booster = xgboost.Booster(model_file=str(path))
         except xgboost.core.XGBoostError as reading:
             raise _out_of_memory(reading) or ValueError(
                 f"unable to load model: {path.name} is no pickle ({unpickling}) and no XGBoost model ({reading})"

@@ -1,0 +1,140 @@
+"""The launcher: nothing that it starts outlives its owner or itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mme_local.servers import process as process_module
+from mme_local.servers.base import ServerError
+from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port, reserve_port
+
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.setsid()
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    monkeypatch.setattr(process_module, "_GRACE", 0.2)
+    started = []
+
+    def start(*command, **options):
+        launch = Launch(command, dict(os.environ), tmp_path, 0, **options)
+        started.append(ServerProcess(launch, tmp_path / "server.log"))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.end()
+
+
+def command_of(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:  # a zombie
+        return []
+
+
+def stubborn(kit, start, tmp_path, **options):
+    server = start(sys.executable, "-c", STUBBORN, **options)
+    kit.wait_until(lambda: (tmp_path / "server.log").read_text().count("ready") == 3)
+    return server, [process.pid for process in kit.descendants() if command_of(process)[-1:] == [STUBBORN]]
+
+
+def test_ends_what_ignores_sigterm_and_has_left_its_group(kit, start, tmp_path):
+    left = tmp_path / "left-behind"
+    left.mkdir()
+    (tmp_path / "left-file").touch()
+    server, pids = stubborn(kit, start, tmp_path, remove=[str(tmp_path / "left-*")])
+    assert len(pids) == 3
+    server.end()
+    assert kit.alive(pids) == []
+    assert list(tmp_path.glob("left-*")) == []
+
+
+def test_ends_it_also_when_the_launcher_is_told_to_end(kit, start, tmp_path):
+    server, pids = stubborn(kit, start, tmp_path)
+    psutil.Process(min(pids)).parent().send_signal(signal.SIGTERM)
+    kit.wait_until(lambda: server.exit_status() is not None)
+    assert kit.alive(pids) == []
+
+
+def test_a_killed_launcher_takes_the_server_along(kit, start):
+    server = start("sleep", "599")
+    kit.wait_until(lambda: any(command_of(each) == ["sleep", "599"] for each in kit.descendants()))
+    (sleep,) = [each for each in kit.descendants() if command_of(each) == ["sleep", "599"]]
+    sleep.parent().kill()
+    kit.wait_until(lambda: not kit.alive([sleep.pid]))
+    kit.wait_until(lambda: server.exit_status() is not None)
+
+
+def test_reports_the_exit_status(kit, start, tmp_path):
+    server = start(sys.executable, "-c", "print('over and out'); raise SystemExit(7)")
+    kit.wait_until(lambda: server.exit_status() is not None)
+    assert server.exit_status() == 7
+    assert log_excerpt(tmp_path / "server.log") == "over and out"
+
+
+def test_says_which_program_is_missing(kit, start, tmp_path):
+    server = start(str(tmp_path / "no-such-program"))
+    kit.wait_until(lambda: server.exit_status() is not None)
+    assert server.exit_status() == 127
+    assert "no-such-program" in log_excerpt(tmp_path / "server.log")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
+def test_makes_sockets_in_the_private_network(kit, start, tmp_path):
+    code = (
+        "import socket; s = socket.create_server(('0.0.0.0', 8080)); print('up', flush=True); s.accept()[0].send(b'hi')"
+    )
+    start(sys.executable, "-c", code, private_network=True)
+    server = start(sys.executable, "-c", code, private_network=True)  # the same port twice
+    kit.wait_until(lambda: (tmp_path / "server.log").read_text().count("up") == 2)
+    with server.open_socket() as connection:
+        connection.connect(("127.0.0.1", 8080))
+        assert connection.recv(10) == b"hi"
+    server.end()
+    with pytest.raises(OSError, match=r".+"):
+        server.open_socket()
+
+
+def test_a_log_excerpt_keeps_the_beginning_and_the_end(tmp_path):
+    (tmp_path / "log").write_text("first" + "x" * 5000 + "last")
+    excerpt = log_excerpt(tmp_path / "log", 100)
+    assert excerpt.startswith("first")
+    assert excerpt.endswith("last")
+    assert len(excerpt) < 120
+    assert log_excerpt(tmp_path / "none") == ""
+
+
+def test_hands_out_each_free_port_once(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(process_module, "_PORTS", range(port, port + 3))
+        first, second = reserve_port(), reserve_port()
+        assert {first, second} == {port + 1, port + 2}
+        with pytest.raises(ServerError, match="no free port"):
+            reserve_port()
+        release_port(first)
+        assert reserve_port() == first
+        release_port(first)
+        release_port(second)
+
+
+def test_the_launcher_needs_nothing_installed():
+    source = Path(process_module.__file__).with_name("launch.py").read_text()
+    assert "mme_local" not in source
