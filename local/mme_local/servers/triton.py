@@ -197,7 +197,7 @@ def _package_directory() -> Path:
     package = importlib.util.find_spec("pytriton")
     if package is None or package.origin is None:
         raise ServerError(
-            "Triton is not installed: pip install 'cdk-multi-model-endpoint[local]' brings it for Python 3.10 to 3.12"
+            "Triton is not installed: pip install 'cdk-multi-model-endpoint[local]' brings it for Python 3.11 and 3.12"
         )
     return Path(package.origin).parent
 
@@ -207,7 +207,7 @@ def _link_python_backend(package: Path, backends: Path) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = package / "tritonserver" / "python_backend_stubs" / version / "triton_python_backend_stub"
     if not stub.is_file():
-        raise ServerError(f"the Triton wheel has no Python backend for Python {version}: use 3.10, 3.11 or 3.12")
+        raise ServerError(f"the Triton wheel has no Python backend for Python {version}: use 3.11 or 3.12")
     python = backends / "python"
     python.mkdir(parents=True)
     for file in (*(package / "tritonserver" / "backends" / "python").iterdir(), stub):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from mme_local.servers import server_for
+from mme_local.servers import mms, server_for
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, UnsupportedImage
+from mme_local.servers.process import reserve_port
 from mme_local.spec import ContainerSpec
 
 KINDS = ["xgboost", "triton"]
@@ -156,7 +158,8 @@ def test_stop_leaves_nothing_behind(kit, run, new_server, kind, tmp_path, monkey
 OWNER = """
 import asyncio, json, sys, tempfile
 from pathlib import Path
-from mme_local.servers import server_for
+from mme_local.servers import mms, server_for
+from mme_local.servers.process import reserve_port
 from mme_local.spec import ContainerSpec
 
 async def main(image, model, work):
@@ -210,6 +213,17 @@ def test_triton_listens_where_nobody_else_can_connect(kit, shared_server):
 def test_a_server_that_cannot_start_says_why_at_once(run, new_server, kind, environment, reason):
     with pytest.raises(ServerError, match=reason):
         run(asyncio.wait_for(new_server(kind, **environment).start(600), 20))
+
+
+def test_tries_another_port_when_somebody_takes_it(run, new_server, monkeypatch):
+    with socket.create_server(("127.0.0.1", reserve_port())) as taken:
+        others = reserve_port()
+        ports = iter([taken.getsockname()[1], others])
+        monkeypatch.setattr(mms, "reserve_port", lambda: next(ports))
+        server = new_server("xgboost")
+        run(server.start(60))
+        assert run(server.ping()) is True
+        assert next(ports, None) is None
 
 
 def test_a_server_that_is_late_is_stopped(kit, run, new_server):
