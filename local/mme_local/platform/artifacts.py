@@ -84,7 +84,7 @@ class ArtifactStore:
             region_name=self._region,
             aws_access_key_id=self._account_id,
             aws_secret_access_key="local",  # noqa: S106 - the local S3 takes any
-            config=Config(s3={"addressing_style": "path"}, connect_timeout=5, retries={"max_attempts": 2}),
+            config=Config(s3={"addressing_style": "path"}, connect_timeout=5, retries={"total_max_attempts": 2}),
         )
 
     def fetch(self, url: str, directory: Path, stop: threading.Event) -> int:

@@ -185,7 +185,7 @@ class ModelCache:
         except InvokeError as error:
             self._log.warning("load failed", target_model=model.target_model, error=error.message)
             return error
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._log.warning("load timed out", target_model=model.target_model, seconds=self._settings.load_timeout)
             return self._failures.load_timed_out(model)
         except Exception as error:

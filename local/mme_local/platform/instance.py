@@ -113,7 +113,7 @@ class Instance:
             self._idle.clear()
             try:
                 await asyncio.wait_for(self._idle.wait(), self._around.settings.drain_timeout)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 _log.warning("calls cut off", endpoint=self._endpoint_name, calls=self.in_flight)
 
     def nearness(self, call: Invocation) -> int:
@@ -158,6 +158,9 @@ class Instance:
             folder.mkdir(parents=True, exist_ok=True)
             return around.server_factory(container, folder)
 
+        if container.model_data_url is None:
+            reason = "it has no ModelDataUrl, and only models run here, not what is inside an image"
+            return UnservableStage(name, container.image, reason)
         try:
             supervisor = Supervisor(make, startup_timeout=self._variant.startup_timeout, settings=settings, label=label)
         except UnsupportedImage as error:
@@ -177,9 +180,7 @@ class Instance:
             label=label,
         )
         supervisor.on_down = cache.forget_memory
-        self._multi_model = MultiModelStage(
-            supervisor, cache, failures, settings, prefix=container.model_data_url or ""
-        )
+        self._multi_model = MultiModelStage(supervisor, cache, failures, settings, prefix=container.model_data_url)
         return self._multi_model
 
     async def _start(self, index: int, stage: Stage) -> None:

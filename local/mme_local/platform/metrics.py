@@ -29,6 +29,8 @@ _MAX_VALUES = 150
 # It takes up to 1,000 data and 1 MB a call; with 150 values in each, 100 stay well below.
 _MAX_DATA = 100
 
+_LAST_FLUSH = 2.0
+
 MICROSECONDS = "Microseconds"
 PERCENT = "Percent"
 NONE = "None"
@@ -165,7 +167,9 @@ class Publisher:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-            await self.flush()
+            # CloudWatch may be closing as well, and then it may accept the call and not answer.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.flush(), _LAST_FLUSH)
 
     async def _run(self) -> None:
         while True:
@@ -180,7 +184,7 @@ class Publisher:
                 region_name=self._region,
                 aws_access_key_id=self._account_id,
                 aws_secret_access_key="local",  # noqa: S106 - the local CloudWatch takes any
-                config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1}),
+                config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
             )
         for namespace in (INVOCATION_NAMESPACE, INSTANCE_NAMESPACE):
             chosen = [datum for where, datum in data if where == namespace]
@@ -190,7 +194,7 @@ class Publisher:
 
 def histogram_data(variant: VariantMetrics, histograms: dict[str, dict[float, int]]) -> Iterator[dict[str, Any]]:
     """Yield PutMetricData's data for what a variant counted."""
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     for name, histogram in histograms.items():
         values = histogram if len(histogram) <= _MAX_VALUES else _coarser(histogram)
         for batch in _batches(sorted(values.items()), _MAX_VALUES):
@@ -206,7 +210,7 @@ def histogram_data(variant: VariantMetrics, histograms: dict[str, dict[float, in
 
 def gauge_data(gauges: Iterable[Gauge]) -> Iterator[dict[str, Any]]:
     """Yield PutMetricData's data for measurements of instances."""
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     for gauge in gauges:
         yield {
             "MetricName": gauge.name,

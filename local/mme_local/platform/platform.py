@@ -109,6 +109,8 @@ class LocalHosting:
             HostingError: The new fleet did not come up; the old one, if any, goes on serving.
         """
         async with self._change(spec.name):
+            if self._closed:
+                raise HostingError("mme-local is stopping")
             started = time.monotonic()
             fleet = self._new_fleet(spec)
             self._running.add(fleet)
@@ -183,7 +185,10 @@ class LocalHosting:
         await self._publisher.close()
         self._fleets.clear()
         await asyncio.gather(*(fleet.stop(drain=False) for fleet in self._running), return_exceptions=True)
-        self._running.clear()
+        for change in self._changing.values():
+            # A deployment under way has just lost its servers; let it clean up.
+            async with change:
+                pass
         for executor in (self._executor, self._publishing):
             executor.shutdown(wait=False, cancel_futures=True)
 

@@ -172,22 +172,18 @@ class MultiModelStage(_ServerStage):
 class SingleModelStage(_ServerStage):
     """A container with one model of its own, loaded before the first call."""
 
-    def __init__(
-        self, supervisor: Supervisor, disk: Disk, failures: Failures, settings: Settings, *, url: str | None
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, disk: Disk, failures: Failures, settings: Settings, *, url: str) -> None:
         super().__init__(supervisor, failures, settings)
         self._disk = disk
-        self._model = Model(url or "", (url or "").rpartition("/")[2])
+        self._model = Model(url, url.rpartition("/")[2])
 
     async def stop(self) -> None:
         """End the server."""
         await self.supervisor.stop()
 
     async def prepare(self, server: ModelServer) -> None:
-        """Load the model into a new server; one whose image holds all it needs has none."""
+        """Load the model into a new server."""
         model = self._model
-        if not model.url:
-            return
         try:
             if model.directory is None:
                 model.directory, model.disk_bytes = await self._disk.fetch(model.url, model.name)

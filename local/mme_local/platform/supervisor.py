@@ -76,14 +76,14 @@ class Supervisor:
                     await task
         await self.server.stop()
 
-    async def ready(self, timeout: float) -> ModelServer:
-        """Return the running server, waiting for a restart under way; ``ServerError`` when there is none in time."""
+    async def ready(self, within: float) -> ModelServer:
+        """Return the running server, waiting ``within`` seconds for a restart; ``ServerError`` when there is none."""
         if self.up:
             return self.server
         if self._restarting is None and not self._stopping and self._rested():
             self._restart()
         if self._restarting is not None:
-            await asyncio.wait({self._restarting}, timeout=timeout)
+            await asyncio.wait({self._restarting}, timeout=within)
         if not self.up:
             raise ServerError(self._failure or "the model server is restarting")
         return self.server

@@ -78,7 +78,7 @@ class FakeServer:
         if self.state != "up":
             raise ServerError("connection refused")
 
-    async def start(self, timeout: float) -> None:
+    async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - the interface's
         assert self.state == "new"
         self.world.servers.append(self)
         if self.world.start_gate is not None:
@@ -116,7 +116,7 @@ class FakeServer:
             raise LoadError(409, b"already loaded")
         if world.capacity is not None and len(self.models) >= world.capacity:
             raise OutOfMemory(507, b"no memory")
-        if not directory.is_dir():
+        if not directory.is_dir():  # noqa: ASYNC240
             world.violations.append(f"{target_model} has no files")
             raise LoadError(500, b"no files")
         self.models[name] = (target_model, directory)
@@ -217,7 +217,8 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 30
         while True:
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             with contextlib.suppress(OSError, urllib.error.URLError):
                 urllib.request.urlopen(url + "/_ministack/health", timeout=2).close()
                 break

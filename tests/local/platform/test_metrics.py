@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import asyncio
+import datetime
+import subprocess
+import sys
+
+import boto3
+import psutil
+import pytest
+
+from mme_local.platform import Settings
+from mme_local.platform.metrics import VariantMetrics, histogram_data
+from mme_local.platform.utilization import Utilization, processes_of
+from mme_local.servers.base import ServerResponse
+
+STATISTICS = ["SampleCount", "Sum", "Average", "Minimum", "Maximum"]
+
+
+@pytest.fixture
+def read(ministack):
+    """Read one metric of an endpoint from the real CloudWatch of MiniStack."""
+    client = boto3.client(
+        "cloudwatch", endpoint_url=ministack, region_name="us-east-1", aws_access_key_id="1", aws_secret_access_key="1"
+    )
+
+    def get(name, endpoint, namespace="AWS/SageMaker", variant="AllTraffic"):
+        now = datetime.datetime.now(datetime.UTC)
+        points = client.get_metric_statistics(
+            Namespace=namespace,
+            MetricName=name,
+            Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}],
+            StartTime=now - datetime.timedelta(hours=1),
+            EndTime=now + datetime.timedelta(hours=1),
+            Period=7200,
+            Statistics=STATISTICS,
+        )["Datapoints"]
+        return {key: sum(p[key] for p in points) for key in ("SampleCount", "Sum")} | (points[0] if points else {})
+
+    return get
+
+
+def test_invocations_are_counted_with_sagemakers_names_units_and_dimensions(run, world, read):
+    async def test(at):
+        at.bucket.put_model("models/a.tar.gz", b"m")
+        spec = at.spec(at.variant(instance_count=2), name="counted")
+        await at.hosting.deploy(spec)
+        for _ in range(4):
+            assert (await at.invoke(name="counted"))[0] == 200
+        world.answer = lambda *_: ServerResponse(500, {}, b"")
+        assert (await at.invoke(name="counted"))[0] == 424
+        assert (await at.invoke("none", name="counted"))[0] == 400
+        await at.hosting.flush_metrics()
+
+        def metric(name, namespace="AWS/SageMaker"):
+            return read(name, "counted", namespace)
+
+        found = {
+            name: (value.get("SampleCount"), value.get("Sum"), value.get("Unit"))
+            for name in (
+                "Invocations",
+                "InvocationsPerInstance",
+                "Invocation4XXErrors",
+                "Invocation5XXErrors",
+                "InvocationModelErrors",
+                "ModelCacheHit",
+            )
+            for value in [metric(name)]
+        }
+        assert found == {
+            "Invocations": (6, 6, "None"),
+            "InvocationsPerInstance": (6, 3, "None"),
+            "Invocation4XXErrors": (6, 1, "None"),
+            "Invocation5XXErrors": (6, 1, "None"),
+            "InvocationModelErrors": (5, 1, "None"),
+            "ModelCacheHit": (6, 4, "None"),
+        }
+        times = ("ModelLatency", "OverheadLatency", "ModelLoadingWaitTime", "ModelDownloadingTime", "ModelLoadingTime")
+        counts = {name: (metric(name)["SampleCount"], metric(name)["Unit"]) for name in times}
+        assert counts == {
+            "ModelLatency": (5, "Microseconds"),
+            "OverheadLatency": (6, "Microseconds"),
+            "ModelLoadingWaitTime": (2, "Microseconds"),
+            "ModelDownloadingTime": (1, "Microseconds"),
+            "ModelLoadingTime": (1, "Microseconds"),
+        }
+        assert 1000 < metric("ModelDownloadingTime")["Maximum"] < 10_000_000
+        assert metric("OverheadLatency")["Maximum"] > metric("ModelDownloadingTime")["Maximum"]
+        loaded = metric("LoadedModelCount", "/aws/sagemaker/Endpoints")
+        assert (loaded["SampleCount"], loaded["Sum"], loaded["Unit"]) == (2, 1, "None")
+        for name in ("MemoryUtilization", "DiskUtilization"):
+            measured = metric(name, "/aws/sagemaker/Endpoints")
+            assert (measured["SampleCount"], measured["Unit"]) == (2, "Percent")
+            assert 0 <= measured["Average"] <= 100
+
+    run(test, settings=Settings(publish_interval=3600))
+
+
+def test_unloads_are_counted(run, world, read):
+    async def test(at):
+        world.capacity = 1
+        for name in "ab":
+            at.bucket.put_model(f"models/{name}", b"m")
+        await at.hosting.deploy(at.spec(name="unloading"))
+        for name in "abab":
+            await at.invoke(name, name="unloading")
+        await at.hosting.flush_metrics()
+        unloads = read("ModelUnloadingTime", "unloading")
+        assert (unloads["SampleCount"], unloads["Unit"]) == (3, "Microseconds")
+
+    run(test)
+
+
+def test_metrics_are_delivered_in_the_background_and_at_the_removal(run, world, read, until):
+    async def test(at):
+        at.bucket.put_model("models/a.tar.gz", b"m")
+        await at.hosting.deploy(at.spec(name="background"))
+        await at.invoke(name="background")
+        deadline = asyncio.get_running_loop().time() + 10
+        while not (await asyncio.to_thread(read, "Invocations", "background"))["Sum"]:
+            assert asyncio.get_running_loop().time() < deadline
+        await at.invoke(name="background")
+        await at.hosting.remove("background")
+        assert (await asyncio.to_thread(read, "Invocations", "background"))["Sum"] == 2
+
+    run(test, settings=Settings(publish_interval=0.02))
+
+
+def test_a_cloudwatch_that_does_not_answer_disturbs_nobody(run, world):
+    async def test(at):
+        at.bucket.put_model("models/a.tar.gz", b"m")
+        await at.hosting.deploy(at.spec())
+        at.hosting._publisher._endpoint_url = "http://127.0.0.1:9"
+        await at.invoke()
+        await at.hosting.flush_metrics()
+        assert (await at.invoke())[0] == 200
+
+    run(test)
+
+
+def test_gauges_are_delivered_once_a_minute_so_that_their_sum_is_right(run, world, read):
+    async def test(at):
+        at.bucket.put_model("models/a.tar.gz", b"m")
+        await at.hosting.deploy(at.spec(name="gauged"))
+        await at.invoke(name="gauged")
+        at.hosting._publisher._gauged_minute = -1
+        for _ in range(3):
+            await at.hosting.flush_metrics()
+        assert read("LoadedModelCount", "gauged", "/aws/sagemaker/Endpoints")["Sum"] in (1, 2)  # 2 over a minute's end
+
+    run(test)
+
+
+def test_few_values_are_delivered_exactly_and_many_rounded_in_pieces():
+    metrics = VariantMetrics("e", "v")
+    for value in (7, 7, 1234):
+        metrics.add("ModelLatency", value)
+    (datum,) = histogram_data(metrics, metrics.take())
+    assert (datum["Values"], datum["Counts"], datum["Unit"]) == ([7.0, 1234.0], [2.0, 1.0], "Microseconds")
+    assert metrics.histograms == {}
+    values = range(1, 1_000_000, 37)
+    for value in values:
+        metrics.add("ModelLatency", value)
+    data = list(histogram_data(metrics, metrics.take()))
+    assert all(len(datum["Values"]) <= 150 for datum in data)
+    assert len(data) == 2
+    assert sum(sum(datum["Counts"]) for datum in data) == len(values)
+    total = sum(v * c for datum in data for v, c in zip(datum["Values"], datum["Counts"], strict=True))
+    assert total == pytest.approx(sum(values), rel=0.01)
+
+
+def test_processes_are_found_by_the_folder_they_were_started_in(tmp_path):
+    inside, outside = tmp_path / "i0", tmp_path / "i1"
+    program = "import sys, subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
+    processes = []
+    try:
+        for folder in (inside / "c0", outside):
+            folder.mkdir(parents=True)
+            processes.append(
+                subprocess.Popen([sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE, text=True)
+            )
+        pids = [(process.pid, int(process.stdout.readline())) for process in processes]
+        assert {p.pid for p in processes_of(inside)} == set(pids[0])
+        utilization = Utilization(1000)
+        first = utilization.measure(inside, 250)
+        assert set(first) == {"MemoryUtilization", "DiskUtilization"}
+        assert first["DiskUtilization"] == 25
+        assert 0 < first["MemoryUtilization"] < 50
+        assert utilization.measure(inside, 250)["CPUUtilization"] >= 0
+    finally:
+        for process in processes:
+            for child in psutil.Process(process.pid).children():
+                child.kill()
+            process.wait(10)
+            process.stdout.close()
