@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import re
 import time
 from abc import ABC, abstractmethod
@@ -26,6 +27,7 @@ _RESPONSE_HEADERS = ("Content-Type", "X-Amzn-SageMaker-Custom-Attributes")
 _PING = aiohttp.ClientTimeout(total=2)
 _INVOKE = aiohttp.ClientTimeout(total=60)
 _LOAD = aiohttp.ClientTimeout(total=360)
+_PIECE = 1 << 20
 _PING_INTERVAL = 0.05
 _START_ATTEMPTS = 3
 
@@ -166,9 +168,11 @@ class HttpModelServer(ABC):
             raise ServerError(f"{self.title} is not running")
         forwarded = {key: value for key, value in headers.items() if key.lower() in _REQUEST_HEADERS}
         forwarded[_TARGET_MODEL] = target_model
+        # A large body goes out in pieces, or it would hold up everybody else's on this loop.
+        data = body if len(body) <= _PIECE else io.BytesIO(body)
         try:
             async with self._session.post(
-                f"{self._base}/models/{_key(name)}/invoke", data=body, headers=forwarded, timeout=_INVOKE
+                f"{self._base}/models/{_key(name)}/invoke", data=data, headers=forwarded, timeout=_INVOKE
             ) as response:
                 answered = CIMultiDict(
                     (key, response.headers[key]) for key in _RESPONSE_HEADERS if key in response.headers

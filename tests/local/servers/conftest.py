@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -108,8 +109,16 @@ class Kit:
         return addresses
 
     @staticmethod
-    def shared_memory() -> set[str]:
-        return {entry for entry in os.listdir("/dev/shm") if "mme_local" in entry}
+    def memory_regions(pids: list[int]) -> list[str]:
+        """The prefixes under which the Triton servers among the processes name their shared memory."""
+        commands = [" ".join(psutil.Process(pid).cmdline()) for pid in pids if psutil.pid_exists(pid)]
+        return re.findall(
+            r"shm-region-prefix-name=(\w+)", " ".join(each for each in commands if "launch.py" not in each)
+        )
+
+    @staticmethod
+    def shared_memory(regions: list[str]) -> list[str]:
+        return [entry for entry in os.listdir("/dev/shm") if entry.startswith(tuple(regions))] if regions else []
 
 
 @pytest.fixture(scope="session")

@@ -255,6 +255,10 @@ def test_sklearn_runs_the_users_functions_on_the_server(kit, run, shared_server,
     response = run(server.invoke(name, f"{name}.tar.gz", npy(np.arange(3.0)), headers))
     assert (response.status, response.headers["content-type"]) == (200, "application/x-npy")
     assert response.body == npy(np.array([0.0, 10.0, 20.0]))
+    largest = npy(np.arange(6 * 1024**2 // 8 - 16, dtype="<f8"))
+    response = run(server.invoke(name, f"{name}.tar.gz", largest, headers))
+    assert response.status == 200
+    assert response.body == npy(np.arange(6 * 1024**2 // 8 - 16, dtype="<f8") * 10)
     response = run(server.invoke(name, f"{name}.tar.gz", b"a,b", {"content-type": "text/html"}))
     assert response.status == 415
     response = run(server.invoke(name, f"{name}.tar.gz", b"[1]", {"content-type": "application/json", "accept": "x/y"}))

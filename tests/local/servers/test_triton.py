@@ -34,9 +34,10 @@ def echo(kit, run, shared_server, tmp_path_factory):
     return server
 
 
-def test_binary_tensors_pass_unchanged_both_ways(run, echo):
-    values = np.random.default_rng(0).normal(size=1000).astype("<f4")
-    tensor = {"name": "X", "shape": [1000], "datatype": "FP32", "parameters": {"binary_data_size": values.nbytes}}
+@pytest.mark.parametrize("size", [1, 1000, 1_500_000])
+def test_binary_tensors_pass_unchanged_both_ways(run, echo, size):
+    values = np.random.default_rng(0).normal(size=size).astype("<f4")
+    tensor = {"name": "X", "shape": [size], "datatype": "FP32", "parameters": {"binary_data_size": values.nbytes}}
     output = {"name": "X", "parameters": {"binary_data": True}}
     header = json.dumps({"inputs": [tensor], "outputs": [output]}).encode()
     content_type = f"{BINARY}{len(header)}"
