@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import string
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.model import Shape
 
+from mme_local.provisioning import OnLoop, Properties, Provisioned, coerced_properties
 from mme_local.sagemaker.records import Endpoint, Model, Record, Region, Scope
 from mme_local.sagemaker.service import SageMaker
-from mme_local.sagemaker.shapes import input_shape
 from mme_local.sagemaker.tags import tag_map
-
-T = TypeVar("T")
-Properties = Mapping[str, Any]
-Provisioned = tuple[str, dict[str, str]]
-"""A physical id, which for these types is the ARN, and the attributes for ``Fn::GetAtt``."""
+from mme_local.shapes import input_shape
 
 _SUFFIX_LENGTH = 12
 _NAME_LENGTH = 63
-
-
-class PropertyError(ValueError):
-    """A template's property that the type does not have, or whose value makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +41,9 @@ class ResourceType:
     @cached_property
     def members(self) -> dict[str, Shape]:
         """The properties that it has, with their types."""
-        members = dict(input_shape(f"Create{self.noun}").members)
+        members = dict(input_shape("sagemaker", f"Create{self.noun}").members)
         if self.noun == "Endpoint":
-            members.update(input_shape("UpdateEndpoint").members)
+            members.update(input_shape("sagemaker", "UpdateEndpoint").members)
         return members
 
     @property
@@ -64,10 +55,7 @@ class ResourceType:
 
     def request(self, properties: Properties) -> dict[str, Any]:
         """The properties with the types of the API, which templates may write as strings."""
-        for name in properties:
-            if name not in self.members:
-                raise PropertyError(f"Encountered unsupported property {name}")
-        return {name: _coerced(self.members[name], value, name) for name, value in properties.items()}
+        return coerced_properties(self.members, properties)
 
     def attributes(self, record: Record) -> dict[str, str]:
         """What ``Fn::GetAtt`` can ask for."""
@@ -78,10 +66,8 @@ class ResourceType:
 TYPES = (ResourceType("Model"), ResourceType("EndpointConfig"), ResourceType("Endpoint"))
 
 
-class Provisioner:
-    """Creates, updates and deletes the resources of stacks.
-
-    The stack engine calls it on threads of its own; everything is done on the event loop, where the service lives.
+class Provisioner(OnLoop):
+    """Creates, updates and deletes the resources of stacks. Physical ids are ARNs.
 
     Args:
         service: The service whose API it calls.
@@ -89,13 +75,9 @@ class Provisioner:
     """
 
     def __init__(self, service: SageMaker, scope: Callable[[], Scope]) -> None:
+        super().__init__()
         self._service = service
         self._scope = scope
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Name the event loop that the service runs on."""
-        self._loop = loop
 
     def create(self, kind: ResourceType, logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
         """Create a resource; an endpoint is waited for until it is in service."""
@@ -108,10 +90,6 @@ class Provisioner:
     def delete(self, kind: ResourceType, physical_id: str) -> None:
         """Delete a resource; one that is gone already is no error."""
         self._on_loop(self._delete(self._scope(), kind, physical_id))
-
-    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        assert self._loop is not None, "the gateway attaches the loop at startup"
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _create(
         self, scope: Scope, kind: ResourceType, logical_id: str, properties: Properties, stack_name: str
@@ -180,41 +158,3 @@ def _generated_name(stack_name: str, logical_id: str) -> str:
 
 def _without_tags(request: Properties) -> dict[str, Any]:
     return {name: value for name, value in request.items() if name != "Tags"}
-
-
-def _coerced(shape: Shape, value: Any, path: str) -> Any:
-    if isinstance(value, str) and isinstance(shape, (StructureShape, ListShape, MapShape)):
-        value = _parsed(value, path)
-    if isinstance(shape, StructureShape) and isinstance(value, dict):
-        if unknown := [name for name in value if name not in shape.members]:
-            raise PropertyError(f"Encountered unsupported property {path}/{unknown[0]}")
-        return {name: _coerced(shape.members[name], member, f"{path}/{name}") for name, member in value.items()}
-    if isinstance(shape, ListShape) and isinstance(value, list):
-        return [_coerced(shape.member, item, f"{path}/{index}") for index, item in enumerate(value)]
-    if isinstance(shape, MapShape) and isinstance(value, dict):
-        return {str(key): _coerced(shape.value, item, f"{path}/{key}") for key, item in value.items()}
-    return _coerced_scalar(shape, value, path)
-
-
-def _coerced_scalar(shape: Shape, value: Any, path: str) -> Any:
-    if shape.type_name == "string" and isinstance(value, (bool, int, float)):
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    if not isinstance(value, str) or shape.type_name == "string":
-        return value
-    if shape.type_name == "boolean" and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    try:
-        if shape.type_name in ("integer", "long"):
-            return int(value)
-        if shape.type_name in ("float", "double"):
-            return float(value)
-    except ValueError:
-        pass
-    raise PropertyError(f"Value of property {path} must be of type {shape.type_name}, got {value!r}")
-
-
-def _parsed(text: str, path: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise PropertyError(f"Value of property {path} must be JSON: {error}") from error

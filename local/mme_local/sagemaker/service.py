@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
 from mme_local.hosting import Hosting
+from mme_local.json_protocol import Answer, answer_json
 from mme_local.sagemaker import models, tags
 from mme_local.sagemaker.endpoints import Endpoints
-from mme_local.sagemaker.errors import SageMakerError, SerializationError, UnknownOperation, ValidationError
+from mme_local.sagemaker.errors import UnknownOperation, ValidationError
 from mme_local.sagemaker.records import Region, Scope
-from mme_local.sagemaker.shapes import check_request
+from mme_local.shapes import check_request
 
 log = structlog.get_logger(__name__)
 
 Operation = Callable[[Region, Mapping[str, Any]], dict[str, Any]]
-Answer = tuple[int, dict[str, str], bytes]
 
 
 class SageMaker:
@@ -61,30 +60,17 @@ class SageMaker:
         """Check a request and run it; ``SageMakerError`` for whatever the API refuses."""
         if operation not in self._operations:
             raise UnknownOperation(f"mme-local has no {operation}; it has {', '.join(sorted(self._operations))}.")
-        return self._operations[operation](self.region(scope), check_request(operation, request))
+        return self._operations[operation](self.region(scope), check_request("sagemaker", operation, request))
 
     def answer(self, scope: Scope, target: str, body: bytes) -> Answer:
         """Answer one request of the JSON protocol; ``target`` is the ``X-Amz-Target`` header."""
-        try:
+
+        def call(request: Any) -> dict[str, Any]:
             if not target.startswith("SageMaker."):
                 raise ValidationError(
                     "mme-local answers the SageMaker API and InvokeEndpoint; asynchronous and streamed invocations"
                     " have no TargetModel and cannot reach a multi-model endpoint."
                 )
-            return _json(200, self.call(scope, target.removeprefix("SageMaker."), _parsed(body)))
-        except SageMakerError as error:
-            return _json(error.status, {"__type": error.code, "message": str(error)}, error.code)
+            return self.call(scope, target.removeprefix("SageMaker."), request)
 
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body or b"{}")
-    except ValueError as error:
-        raise SerializationError(f"the body is not JSON: {error}") from error
-
-
-def _json(status: int, content: Mapping[str, Any], error_type: str | None = None) -> Answer:
-    headers = {"Content-Type": "application/x-amz-json-1.1"}
-    if error_type is not None:
-        headers["x-amzn-errortype"] = error_type
-    return status, headers, json.dumps(content).encode()
+        return answer_json(call, body)

@@ -10,7 +10,7 @@ from typing import Any
 import botocore.session
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
-from mme_local.sagemaker.errors import SerializationError, ValidationError
+from mme_local.errors import SerializationError, ValidationError
 
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "structure": (dict,),
@@ -25,25 +25,27 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "timestamp": (int, float),
 }
 # Java's character classes inside the patterns of tags; Python's re has no \p
+# and its strings know characters beyond the first 65,536 only as pairs
+_JAVA_ONLY = {r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF", r"\p{Print}": r"[\x20-\x7e]"}
 _UNICODE_CLASSES = {r"\p{L}": r"^\W\d_", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
 
 
 @cache
-def service_model() -> ServiceModel:
-    """Botocore's model of the SageMaker API."""
-    return botocore.session.get_session().get_service_model("sagemaker")
+def service_model(service: str) -> ServiceModel:
+    """Botocore's model of a service's API."""
+    return botocore.session.get_session().get_service_model(service)
 
 
-def input_shape(operation: str) -> StructureShape:
+def input_shape(service: str, operation: str) -> StructureShape:
     """The members of an operation's request."""
-    shape = service_model().operation_model(operation).input_shape
+    shape = service_model(service).operation_model(operation).input_shape
     assert isinstance(shape, StructureShape)
     return shape
 
 
-def check_request(operation: str, request: Any) -> dict[str, Any]:
+def check_request(service: str, operation: str, request: Any) -> dict[str, Any]:
     """Return the request without members that the API does not have; raise for anything that the model forbids."""
-    shape = input_shape(operation)
+    shape = input_shape(service, operation)
     known = _typed(shape, request, "")
     problems = list(_violations(shape, known, ""))
     if problems:
@@ -117,6 +119,8 @@ def _own_constraints(shape: Shape, value: Any) -> Iterator[str]:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
+    for java, python in _JAVA_ONLY.items():
+        pattern = pattern.replace(java, python)
     if r"\p{" in pattern:
         # a class cannot hold the negated one that means "a letter", so letters become an alternative of the group
         for java, python in _UNICODE_CLASSES.items():
