@@ -158,7 +158,8 @@ class Publisher:
                 await asyncio.get_running_loop().run_in_executor(self._executor, self._put, data)
             except Exception as error:
                 # Losing a batch is better than a growing backlog: CloudWatch is this same process and may be closing.
-                _log.warning("metrics not delivered", data=len(data), error=str(error))
+                level = "debug" if self._task is None else "warning"
+                getattr(_log, level)("metrics not delivered", data=len(data), error=str(error))
 
     async def close(self) -> None:
         """Stop delivering, after a last delivery."""
@@ -184,7 +185,7 @@ class Publisher:
                 region_name=self._region,
                 aws_access_key_id=self._account_id,
                 aws_secret_access_key="local",  # noqa: S106 - the local CloudWatch takes any
-                config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
+                config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
             )
         for namespace in (INVOCATION_NAMESPACE, INSTANCE_NAMESPACE):
             chosen = [datum for where, datum in data if where == namespace]

@@ -14,7 +14,7 @@ import psutil
 class Utilization:
     """Measures instances by their processes.
 
-    An instance's servers are those children of this process that were started in the instance's own folder, with
+    An instance's servers are those children of this process that write their log to the instance's own folder, with
     everything that they started in turn.
 
     Args:
@@ -60,11 +60,10 @@ class Utilization:
 
 
 def processes_of(directory: Path) -> Iterator[psutil.Process]:
-    """Yield the processes that this one started in ``directory``, and their descendants."""
+    """Yield the children of this process that have a file below ``directory`` open, and their descendants."""
     directory = directory.resolve()
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
-            cwd = Path(child.cwd())
-            if cwd == directory or directory in cwd.parents:
+            if any(directory in Path(file.path).parents for file in child.open_files()):
                 yield child
                 yield from child.children(recursive=True)

@@ -295,8 +295,7 @@ def run(
             hosting = LocalHosting(
                 ministack,
                 tmp_path / "run",
-                server_factory=world.make,
-                **{"settings": Settings(publish_interval=3600), **options},
+                **{"server_factory": world.make, "settings": Settings(publish_interval=3600), **options},
             )
             try:
                 await asyncio.wait_for(test(Endpoints(hosting, bucket)), 30)

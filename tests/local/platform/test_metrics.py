@@ -169,16 +169,16 @@ def test_few_values_are_delivered_exactly_and_many_rounded_in_pieces():
     assert total == pytest.approx(sum(values), rel=0.01)
 
 
-def test_processes_are_found_by_the_folder_they_were_started_in(tmp_path):
+def test_processes_are_found_by_the_folder_of_their_log(tmp_path):
     inside, outside = tmp_path / "i0", tmp_path / "i1"
     program = "import sys, subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
     processes = []
     try:
         for folder in (inside / "c0", outside):
             folder.mkdir(parents=True)
-            processes.append(
-                subprocess.Popen([sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE, text=True)
-            )
+            with (folder / "server.log").open("wb") as log:
+                command = [sys.executable, "-c", program]
+                processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True))
         pids = [(process.pid, int(process.stdout.readline())) for process in processes]
         assert {p.pid for p in processes_of(inside)} == set(pids[0])
         utilization = Utilization(1000)
