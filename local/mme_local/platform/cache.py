@@ -1,8 +1,7 @@
 """The models of one instance: which are on its disk, which are in its server's memory, and who goes when it is full.
 
 Everything runs on the event loop, so a method without ``await`` is atomic, and that is all the locking that calls of
-loaded models see. A model's download and load is one task however many calls wait for it. Loads that find memory full
-queue in a lane, so that the first of them gets the room that it waits for; nothing else ever waits for that lane.
+loaded models see. A model's download and load is one task however many calls wait for it.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import structlog
 from mme_local.platform.disk import Disk
 from mme_local.platform.errors import InvokeError, ModelNotReadyException, ServiceUnavailable
 from mme_local.platform.failures import Failures, unexpected
+from mme_local.platform.memory import Memory
 from mme_local.platform.metrics import VariantMetrics, microseconds
 from mme_local.platform.model import Model, State
 from mme_local.platform.settings import Settings
@@ -60,16 +60,12 @@ class ModelCache:
         self._failures = failures
         self._metrics = metrics
         self._settings = settings
-        self._memory_budget = memory_budget
+        self._memory = Memory(memory_budget, self._evict_one)
         self._keep = keep
         self._log = _log.bind(instance=label)
         # In order of last use, least recent first.
         self._models: OrderedDict[str, Model] = OrderedDict()
-        self._memory_used = 0
-        self._lane = asyncio.Lock()
-        self._starving = False
         self._trimming = False
-        self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # What callers see
@@ -121,17 +117,17 @@ class ModelCache:
             self._went_idle(model)
 
     def _went_idle(self, model: Model) -> None:
-        if model.state is State.LOADED and (self._starving or not self._keep):
+        if model.state is State.LOADED and (self._memory.starving or not self._keep):
             # Unloading here and now, rather than when the load that waits for room runs next, keeps a busy model from
             # being taken again in between, forever.
-            self._starving = False
+            self._memory.starving = False
             self._start_unload(model, delete=not self._keep)
         elif model.state is State.ON_DISK and model.loading is None and not self._keep:
             self._delete(model)
         if self._disk.over_budget and not self._trimming:
             self._spawn(self._trim_disk())
         self._forget_if_gone(model)
-        self._changed.set()
+        self._memory.changed()
 
     def holds(self, url: str) -> int:
         """Rank how near the model is: 2 loaded or on its way there, 1 on disk, 0 not here."""
@@ -157,7 +153,7 @@ class ModelCache:
         for model in self._models.values():
             if model.state is State.LOADED:
                 self._to_disk_state(model)
-        self._changed.set()
+        self._memory.changed()
 
     async def evict_idle(self, keep: Model) -> int:
         """Unload every model that nobody uses, for a call that the server had no memory for; return how many."""
@@ -196,7 +192,7 @@ class ModelCache:
             if model.idle:
                 # Every caller has given up waiting meanwhile.
                 self._went_idle(model)
-            self._changed.set()
+            self._memory.changed()
         return None
 
     async def _download_and_load(self, model: Model) -> None:
@@ -205,7 +201,10 @@ class ModelCache:
         if model.state is State.ABSENT:
             await self._download(model)
         await self._trim_disk()
-        await self._reserve_memory(model)
+        budget = self._memory.budget
+        if budget is not None and model.memory_need > budget:
+            raise self._failures.too_big(model, model.memory_need, budget, "memory")
+        await self._memory.reserve(model)
         try:
             await self._load(model)
         except OutOfMemory as error:
@@ -226,25 +225,14 @@ class ModelCache:
 
     async def _load(self, model: Model) -> None:
         """Load a model for which memory is set aside; on any failure the memory is given back."""
-        assert model.directory is not None
         model.state = State.LOADING
+        model.crowded = False
+        for other in self._residents(model):
+            model.crowded = other.crowded = True
+        started = time.monotonic()
         try:
-            for last in (False, True):
-                server = await self._ready()
-                generation = self._supervisor.generation
-                started = time.monotonic()
-                try:
-                    await server.load(model.name, model.target_model, model.directory)
-                    if generation != self._supervisor.generation:
-                        raise ServerError("the model server died just after the load")
-                except LoadError:
-                    raise
-                except ServerError:
-                    # The server died in the middle of it, perhaps of another model: its successor gets one try.
-                    if last or not await self._supervisor.died(generation):
-                        raise
-                else:
-                    break
+            if not await self._try_load(model) and not await self._try_load(model):
+                raise ServerError("the model server died of the load")
         except OutOfMemory:
             self._to_disk_state(model)
             raise
@@ -266,6 +254,26 @@ class ModelCache:
         self._metrics.add("ModelLoadingTime", microseconds(seconds))
         self._log.info("loaded", target_model=model.target_model, ms=round(seconds * 1e3), loaded=self.loaded_count)
 
+    async def _try_load(self, model: Model) -> bool:
+        """Ask the server to load a model; False when that is worth a second try."""
+        assert model.directory is not None
+        server = await self._ready()
+        generation = self._supervisor.generation
+        try:
+            await server.load(model.name, model.target_model, model.directory)
+        except LoadError as error:
+            if error.status != 409:
+                raise
+            # It still has the model, from an unload that failed: start afresh.
+            await server.unload(model.name)
+            return False
+        except ServerError:
+            # The server may have died in the middle of it, perhaps of another model: its successor gets one try.
+            if not await self._supervisor.died(generation):
+                raise
+            return False
+        return generation == self._supervisor.generation
+
     async def _ready(self) -> ModelServer:
         try:
             return await self._supervisor.ready(self._settings.load_timeout)
@@ -274,53 +282,26 @@ class ModelCache:
 
     async def _load_into_room(self, model: Model, error: OutOfMemory) -> None:
         """Load a model that the server had no memory for: unload others one by one, until it has or none is left."""
-        async with self._lane:
-            while True:
-                alone = not any(self._residents(model))
-                if alone:
-                    self._log.warning("out of memory", target_model=model.target_model)
-                    raise self._failures.load_refused(error)
-                if not await self._evict_one(f"{model.target_model} got 507"):
-                    await self._wait_for_room()
+        async with self._memory.lane:
+            while model.crowded:
+                if not await self._evict_one(f"{model.target_model} got 507") and any(self._residents(model)):
+                    await self._memory.wait_for_room()
                     continue
-                await self._make_memory(model)
+                await self._memory.make_room(model)
                 try:
                     await self._load(model)
                     return
                 except OutOfMemory as again:
                     error = again
+            self._log.warning("out of memory", target_model=model.target_model)
+            raise self._failures.load_refused(error)
 
-    # Memory
-
-    async def _reserve_memory(self, model: Model) -> None:
-        """Set memory aside, at once if there is some, else in the order of arrival."""
-        budget = self._memory_budget
-        if budget is not None and model.memory_need > budget:
-            raise self._failures.too_big(model, model.memory_need, budget, "memory")
-        if self._lane.locked() or not self._fits(model):
-            async with self._lane:
-                await self._make_memory(model)
-        else:
-            self._take_memory(model)
-
-    async def _make_memory(self, model: Model) -> None:
-        while not self._fits(model):
-            if not await self._evict_one(f"{model.target_model} needs memory"):
-                await self._wait_for_room()
-        self._take_memory(model)
-
-    def _fits(self, model: Model) -> bool:
-        return self._memory_budget is None or self._memory_used + model.memory_need <= self._memory_budget
-
-    def _take_memory(self, model: Model) -> None:
-        model.memory_bytes = model.memory_need
-        self._memory_used += model.memory_bytes
+    # From memory to disk
 
     def _to_disk_state(self, model: Model) -> None:
         """The model is not in memory: its files are what is left of it."""
         model.state = State.ON_DISK
-        self._memory_used -= model.memory_bytes
-        model.memory_bytes = 0
+        self._memory.give_back(model)
 
     def _residents(self, other_than: Model) -> Iterator[Model]:
         return (model for model in self._models.values() if model is not other_than and model.resident)
@@ -344,15 +325,6 @@ class ModelCache:
         await asyncio.wait({self._start_unload(victim)})
         return True
 
-    async def _wait_for_room(self) -> None:
-        """Wait until a model goes idle, which ``release`` then unloads, or until anything else changes."""
-        self._starving = True
-        self._changed.clear()
-        try:
-            await self._changed.wait()
-        finally:
-            self._starving = False
-
     def _start_unload(self, model: Model, *, delete: bool = False) -> asyncio.Task[None]:
         model.state = State.UNLOADING
         model.unloading = self._spawn(self._unload(model, delete))
@@ -374,7 +346,7 @@ class ModelCache:
             if delete:
                 self._delete(model)
                 self._forget_if_gone(model)
-            self._changed.set()
+            self._memory.changed()
 
     # Disk
 

@@ -169,7 +169,7 @@ class Publisher:
                 await self._task
             self._task = None
             # CloudWatch may be closing as well, and then it may accept the call and not answer.
-            with contextlib.suppress(asyncio.TimeoutError):
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.flush(), _LAST_FLUSH)
 
     async def _run(self) -> None:

@@ -40,6 +40,7 @@ class Model:
         directory: Its unpacked files, while it has any.
         disk_bytes: What these take.
         memory_bytes: What is set aside for it in memory, from before its load until after its unload.
+        crowded: Whether other models were in memory, or came in, during its last attempt to load.
         in_use: Calls that wait for it or run on it. Such a model is neither unloaded nor deleted.
         loading: The one download and load under way.
         unloading: The unload under way.
@@ -52,6 +53,7 @@ class Model:
     directory: Path | None = None
     disk_bytes: int = 0
     memory_bytes: int = 0
+    crowded: bool = False
     in_use: int = 0
     loading: asyncio.Task[Exception | None] | None = None
     unloading: asyncio.Task[None] | None = None

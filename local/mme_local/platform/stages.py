@@ -70,26 +70,22 @@ class _ServerStage:
         """Call the server; only a missing answer is an error here."""
         supervisor = self.supervisor
         generation = supervisor.generation
-        task = asyncio.current_task()
-        assert task is not None
-        timer = _Timer(task, self._settings.invoke_timeout)
+        limit = self._settings.invoke_timeout
         started = time.perf_counter()
         try:
-            response = await supervisor.server.invoke(name, target_model, body, headers)
+            async with asyncio.timeout(limit):
+                response = await supervisor.server.invoke(name, target_model, body, headers)
+        except TimeoutError:
+            call.server_status = 0
+            raise self._failures.invocation_timed_out() from None
         except ServerError as error:
             call.server_status = 0
-            if time.perf_counter() - started > 0.98 * self._settings.invoke_timeout:
+            if time.perf_counter() - started > 0.98 * limit:
+                # The server's own client gave up a moment before we did.
                 raise self._failures.invocation_timed_out() from error
             await supervisor.died(generation)
             raise self._failures.server_gone(error) from error
-        except asyncio.CancelledError:
-            if not timer.expired:
-                raise
-            timer.absorb()
-            call.server_status = 0
-            raise self._failures.invocation_timed_out() from None
         finally:
-            timer.cancel()
             call.model_seconds += time.perf_counter() - started
         call.server_status = response.status
         return response
@@ -98,31 +94,6 @@ class _ServerStage:
         if response.status >= 400:
             raise self._failures.model_error(response.status, response.body.decode(errors="replace"))
         return response
-
-
-class _Timer:
-    """Cancels a task after a while: ``asyncio.timeout``, which Python 3.10 does not have, at the cost of one timer."""
-
-    __slots__ = ("_handle", "_task", "expired")
-
-    def __init__(self, task: asyncio.Task[object], seconds: float) -> None:
-        self.expired = False
-        self._task = task
-        self._handle = asyncio.get_running_loop().call_later(seconds, self._expire)
-
-    def _expire(self) -> None:
-        self.expired = True
-        self._task.cancel()
-
-    def absorb(self) -> None:
-        """Tell the task that the cancellation was meant for this timer and ends here (Python 3.11 and later count)."""
-        uncancel = getattr(self._task, "uncancel", None)
-        if uncancel is not None:
-            uncancel()
-
-    def cancel(self) -> None:
-        """Call it off."""
-        self._handle.cancel()
 
 
 class MultiModelStage(_ServerStage):
@@ -153,10 +124,11 @@ class MultiModelStage(_ServerStage):
         if model is None:
             model = await self._bring_in(call, url)
         try:
-            response = await self._call(call, model.name, call.target_model, body, headers)
+            # Triton knows a model by what it was loaded as, so a call that spells it "/a" must not tell.
+            response = await self._call(call, model.name, model.target_model, body, headers)
             if response.status == 507 and await self.cache.evict_idle(keep=model):
                 # A GPU may have room for a model and then not for a call of it: the platform makes some, once.
-                response = await self._call(call, model.name, call.target_model, body, headers)
+                response = await self._call(call, model.name, model.target_model, body, headers)
         finally:
             self.cache.release(model)
         return self._checked(response)

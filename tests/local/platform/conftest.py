@@ -34,6 +34,7 @@ class World:
     def __init__(self) -> None:
         self.servers: list[FakeServer] = []
         self.capacity: int | None = None
+        self.one_load_at_a_time = False
         self.refused: dict[str, tuple[int, bytes]] = {}
         self.start_error: str | None = None
         self.unservable: set[str] = set()
@@ -43,7 +44,6 @@ class World:
         self.loads: list[str] = []
         self.unloads: list[str] = []
         self.loading = 0
-        self.most_loading = 0
         self.violations: list[str] = []
         self.invoke_507: int = 0
         self.answer: Callable[[FakeServer, str, bytes, Mapping[str, str]], ServerResponse] | None = None
@@ -101,13 +101,15 @@ class FakeServer:
         self._must_be_up()
         world.loads.append(target_model)
         world.loading += 1
-        world.most_loading = max(world.most_loading, world.loading)
+        clash = world.one_load_at_a_time and world.loading > 1
         try:
             gate = world.load_gates.get(target_model)
             await (gate.wait() if gate is not None else asyncio.sleep(0))
         finally:
             world.loading -= 1
         self._must_be_up()
+        if clash or (world.one_load_at_a_time and world.loading > 0):
+            raise OutOfMemory(507, b"no memory for two loads at once")
         if target_model in world.refused:
             status, body = world.refused[target_model]
             raise (OutOfMemory if status == 507 else LoadError)(status, body)

@@ -17,6 +17,7 @@ from mme_local.platform.metrics import VariantMetrics
 from mme_local.platform.model import State
 from mme_local.platform.settings import Settings
 from mme_local.platform.supervisor import Supervisor
+from mme_local.servers.base import ServerError
 from mme_local.spec import ContainerSpec
 
 CONTAINER = ContainerSpec(image="mms", multi_model=True)
@@ -176,6 +177,34 @@ def test_evicts_one_model_after_the_other_until_the_load_succeeds(rig, until):
     rig(test)
 
 
+def test_loads_that_only_got_in_each_others_way_are_tried_again_one_by_one(rig):
+    async def test(r):
+        r.world.one_load_at_a_time = True
+        answers = await asyncio.gather(*(r.call(name) for name in "abcde"))
+        assert {answer.status for answer in answers} == {200}
+
+    rig(test)
+
+
+def test_a_model_that_the_server_still_has_from_a_failed_unload_is_loaded_afresh(rig):
+    async def test(r):
+        await r.call("a")
+        server = r.supervisor.server
+        real, server.unload = server.unload, lambda name: fail()
+
+        async def fail():
+            raise ServerError("500")
+
+        r.world.capacity = 1
+        with contextlib.suppress(ModelError):
+            await r.call("b")
+        server.unload = real
+        assert (await r.call("a")).body == b"a|"
+        r.world.violations.clear()  # a was loaded twice, which the server refused
+
+    rig(test)
+
+
 def test_a_model_that_gets_507_on_an_empty_server_is_an_error(rig):
     async def test(r):
         await r.call("a")
@@ -197,7 +226,7 @@ def test_never_evicts_a_model_in_use_but_waits_for_it(rig, until):
         holders = [asyncio.create_task(r.call(name, hold=done)) for name in "ab"]
         await until(lambda: r.cache.loaded_count == 2)
         waiting = asyncio.create_task(r.call("c"))
-        await until(lambda: r.cache._starving)
+        await until(lambda: r.cache._memory.starving)
         assert r.world.unloads == []
         done.set()
         assert (await waiting).body == b"c|"
@@ -241,7 +270,7 @@ def test_a_big_model_makes_room_of_several_small_ones(rig):
         for name in ("a-100", "b-100", "c-100", "d-200"):
             await r.call(name)
         assert r.world.unloads == ["a-100", "b-100"]
-        assert r.cache._memory_used == 360
+        assert r.cache._memory.used == 360
 
     rig(test, memory=360)
 
@@ -264,7 +293,7 @@ def test_a_refused_load_gives_its_memory_back(rig):
         for _ in range(5):
             with pytest.raises(ModelError):
                 await r.call("bad-200")
-        assert r.cache._memory_used == 0
+        assert r.cache._memory.used == 0
         await r.call("good-200")
 
     rig(test, memory=250)
@@ -348,7 +377,7 @@ def test_a_load_is_given_up_at_last_and_the_next_call_starts_anew(rig, until):
         await until(lambda: r.state("stuck") is State.ON_DISK)
         del r.world.load_gates["stuck"]
         await r.call("stuck")
-        assert r.cache._memory_used == r.cache._models["stuck"].memory_bytes
+        assert r.cache._memory.used == r.cache._models["stuck"].memory_bytes
 
     rig(test, wait_timeout=5, load_timeout=0.05, memory=1000)
 
