@@ -64,9 +64,22 @@ class ArtifactStore:
         account_id: Twelve digits are a valid access key for the local S3 and name the account.
         max_members: Most files and folders in one archive.
         max_bytes: Most bytes that one archive may unpack to.
+        role_credentials: Access key, secret and token of an execution role's session, where policies are enforced;
+            the account itself reads when left out.
     """
 
-    def __init__(self, endpoint_url: str, *, region: str, account_id: str, max_members: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        endpoint_url: str,
+        *,
+        region: str,
+        account_id: str,
+        max_members: int,
+        max_bytes: int,
+        role_credentials: Callable[[str], tuple[str, str, str]] | None = None,
+    ) -> None:
+        self._role_credentials = role_credentials
+        self._role: str | None = None
         self._endpoint_url = endpoint_url
         self._region = region
         self._account_id = account_id
@@ -74,16 +87,38 @@ class ArtifactStore:
         self._max_bytes = max_bytes
         self._client_lock = threading.Lock()
 
+    def as_role(self, role: str | None) -> ArtifactStore:
+        """Return a store that reads what the execution role may read."""
+        if self._role_credentials is None:
+            return self
+        store = ArtifactStore(
+            self._endpoint_url,
+            region=self._region,
+            account_id=self._account_id,
+            max_members=self._max_members,
+            max_bytes=self._max_bytes,
+            role_credentials=self._role_credentials,
+        )
+        store._role = role
+        return store
+
+    def _credentials(self) -> tuple[str, str, str | None]:
+        if self._role_credentials is not None and self._role is not None:
+            return self._role_credentials(self._role)
+        return self._account_id, "local", None
+
     @functools.cached_property
     def _s3(self) -> Any:
         # A client costs a tenth of a second and is made in the thread of the first download. Its retries are few: the
         # server is this very process.
+        access_key, secret, token = self._credentials()
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self._endpoint_url,
             region_name=self._region,
-            aws_access_key_id=self._account_id,
-            aws_secret_access_key="local",  # noqa: S106 - the local S3 takes any
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
             config=Config(s3={"addressing_style": "path"}, connect_timeout=5, retries={"total_max_attempts": 2}),
         )
 

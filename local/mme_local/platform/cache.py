@@ -17,12 +17,12 @@ import structlog
 from mme_local.platform.disk import Disk
 from mme_local.platform.errors import InvokeError, ModelNotReadyException, ServiceUnavailable
 from mme_local.platform.failures import Failures, unexpected
+from mme_local.platform.loader import Loader
 from mme_local.platform.memory import Memory
 from mme_local.platform.metrics import VariantMetrics, microseconds
 from mme_local.platform.model import Model, State
 from mme_local.platform.settings import Settings
-from mme_local.platform.supervisor import Supervisor
-from mme_local.servers.base import LoadError, ModelServer, OutOfMemory, ServerError
+from mme_local.servers.base import OutOfMemory
 
 _log = structlog.get_logger("mme_local.platform")
 _T = TypeVar("_T")
@@ -32,7 +32,7 @@ class ModelCache:
     """Brings models from S3 to disk to memory, and out again, least recently used first.
 
     Args:
-        supervisor: The server that loads them.
+        loader: Loads them into the server.
         disk: Where their files are.
         failures: Words for what goes wrong.
         metrics: Counters of the variant.
@@ -45,7 +45,7 @@ class ModelCache:
 
     def __init__(
         self,
-        supervisor: Supervisor,
+        loader: Loader,
         disk: Disk,
         failures: Failures,
         metrics: VariantMetrics,
@@ -55,7 +55,7 @@ class ModelCache:
         keep: bool,
         label: str,
     ) -> None:
-        self._supervisor = supervisor
+        self._loader = loader
         self._disk = disk
         self._failures = failures
         self._metrics = metrics
@@ -231,18 +231,8 @@ class ModelCache:
             model.crowded = other.crowded = True
         started = time.monotonic()
         try:
-            if not await self._try_load(model) and not await self._try_load(model):
-                raise ServerError("the model server died of the load")
-        except OutOfMemory:
-            self._to_disk_state(model)
-            raise
-        except LoadError as error:
-            self._to_disk_state(model)
-            raise self._failures.load_refused(error) from error
-        except ServerError as error:
-            self._to_disk_state(model)
-            raise self._failures.server_gone(error) from error
-        except ServiceUnavailable:
+            await self._loader.load(model)
+        except (OutOfMemory, InvokeError):
             self._to_disk_state(model)
             raise
         except BaseException:
@@ -253,32 +243,6 @@ class ModelCache:
         seconds = time.monotonic() - started
         self._metrics.add("ModelLoadingTime", microseconds(seconds))
         self._log.info("loaded", target_model=model.target_model, ms=round(seconds * 1e3), loaded=self.loaded_count)
-
-    async def _try_load(self, model: Model) -> bool:
-        """Ask the server to load a model; False when that is worth a second try."""
-        assert model.directory is not None
-        server = await self._ready()
-        generation = self._supervisor.generation
-        try:
-            await server.load(model.name, model.target_model, model.directory)
-        except LoadError as error:
-            if error.status != 409:
-                raise
-            # It still has the model, from an unload that failed: start afresh.
-            await server.unload(model.name)
-            return False
-        except ServerError:
-            # The server may have died in the middle of it, perhaps of another model: its successor gets one try.
-            if not await self._supervisor.died(generation):
-                raise
-            return False
-        return generation == self._supervisor.generation
-
-    async def _ready(self) -> ModelServer:
-        try:
-            return await self._supervisor.ready(self._settings.load_timeout)
-        except ServerError as error:
-            raise self._failures.not_running(error) from error
 
     async def _load_into_room(self, model: Model, error: OutOfMemory) -> None:
         """Load a model that the server had no memory for: unload others one by one, until it has or none is left."""
@@ -333,10 +297,7 @@ class ModelCache:
     async def _unload(self, model: Model, delete: bool) -> None:
         started = time.monotonic()
         try:
-            await self._supervisor.server.unload(model.name)
-        except ServerError as error:
-            # A dead server holds nothing, and its successor starts empty.
-            self._log.warning("unload failed", target_model=model.target_model, error=str(error))
+            await self._loader.unload(model)
         finally:
             seconds = time.monotonic() - started
             self._to_disk_state(model)

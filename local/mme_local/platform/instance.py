@@ -15,6 +15,7 @@ from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
 from mme_local.platform.errors import InvokeError
 from mme_local.platform.failures import Failures
+from mme_local.platform.loader import Loader
 from mme_local.platform.metrics import VariantMetrics
 from mme_local.platform.request import Invocation
 from mme_local.platform.settings import Settings
@@ -71,7 +72,8 @@ class Instance:
         self.directory = directory
         self._metrics = metrics
         self._around = around
-        self.disk = Disk(around.store, directory / "models", around.executor, budget=around.disk_budget)
+        store = around.store.as_role(variant.execution_role)
+        self.disk = Disk(store, directory / "models", around.executor, budget=around.disk_budget)
         self.in_flight = 0
         self._idle = asyncio.Event()
         self._stages: list[Stage] = []
@@ -170,7 +172,7 @@ class Instance:
             supervisor.prepare = single.prepare
             return single
         cache = ModelCache(
-            supervisor,
+            Loader(supervisor, failures, settings),
             self.disk,
             failures,
             self._metrics,

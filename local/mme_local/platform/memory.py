@@ -59,6 +59,7 @@ class Memory:
         """Take note that a model takes no memory any more."""
         self.used -= model.memory_bytes
         model.memory_bytes = 0
+        self.changed()
 
     def _fits(self, model: Model) -> bool:
         return self.budget is None or self.used + model.memory_need <= self.budget

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class LocalHosting:
         server_factory: Makes a server for a container; ``mme_local.servers.server_for`` when left out.
         account_id: The account that messages and metrics name.
         region: The region whose CloudWatch gets the metrics.
+        role_credentials: Access key, secret and token of an execution role's session, with which its models' artifacts
+            are read; the account itself reads them when left out.
         settings: Limits and times, which tests shorten.
         chance: Decides between variants; seeded by tests.
     """
@@ -59,6 +61,7 @@ class LocalHosting:
         server_factory: ServerFactory | None = None,
         account_id: str = "000000000000",
         region: str = "us-east-1",
+        role_credentials: Callable[[str], tuple[str, str, str]] | None = None,
         settings: Settings | None = None,
         chance: random.Random | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class LocalHosting:
             account_id=account_id,
             max_members=settings.max_members,
             max_bytes=settings.max_unpacked_bytes,
+            role_credentials=role_credentials,
         )
         self._around = Surroundings(
             store=store,

@@ -13,6 +13,7 @@ from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
 from mme_local.platform.errors import ModelError, ModelNotReadyException, ServiceUnavailable, ValidationError
 from mme_local.platform.failures import Failures
+from mme_local.platform.loader import Loader
 from mme_local.platform.metrics import VariantMetrics
 from mme_local.platform.model import State
 from mme_local.platform.settings import Settings
@@ -62,10 +63,11 @@ class Rig:
         )
         self.disk = Disk(self.store, tmp_path / "models", self.executor, budget=disk)
         self.metrics = VariantMetrics("e", "v")
+        failures = Failures("e", "primary", "arn")
         self.cache = ModelCache(
-            self.supervisor,
+            Loader(self.supervisor, failures, self.settings),
             self.disk,
-            Failures("e", "primary", "arn"),
+            failures,
             self.metrics,
             self.settings,
             memory_budget=memory,
