@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import json
 from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
@@ -18,6 +18,48 @@ Provisioned = tuple[str, dict[str, str]]
 
 class PropertyError(ValueError):
     """A template's property that the type does not have, or whose value makes no sense."""
+
+
+class Kind(Protocol):
+    """A CloudFormation type."""
+
+    @property
+    def name(self) -> str:
+        """What templates call it."""
+        ...
+
+    @property
+    def create_only(self) -> tuple[str, ...]:
+        """The properties whose change replaces the resource."""
+        ...
+
+    @property
+    def name_property(self) -> str | None:
+        """The property with a name that two resources cannot share."""
+        ...
+
+    @property
+    def taggable(self) -> bool:
+        """Whether it has ``Tags``, which the stack's are added to."""
+        ...
+
+
+K = TypeVar("K", bound=Kind, contravariant=True)
+
+
+class Provisions(Protocol[K]):
+    """Creates, updates and deletes the resources of some types."""
+
+    def create(self, kind: K, logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
+        """Create a resource."""
+        ...
+
+    def update(self, kind: K, physical_id: str, old: Properties, new: Properties) -> Provisioned:
+        """Change a resource in place."""
+        ...
+
+    def delete(self, kind: K, physical_id: str) -> None:
+        """Delete a resource; one that is gone already is no error."""
 
 
 class OnLoop:

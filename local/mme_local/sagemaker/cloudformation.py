@@ -27,6 +27,7 @@ class ResourceType:
     """A CloudFormation type and the operations behind it."""
 
     noun: str
+    taggable: bool = True
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mme_local.sagemaker.errors import ValidationError
@@ -126,6 +126,17 @@ def check_deployment(config: Mapping[str, Any], old_variants: Sequence[str], new
         raise ValidationError(
             "A deployment configuration needs the same variant names in the old and the new endpoint configuration,"
             f" got {', '.join(old_variants)} and {', '.join(new_variants)}."
+        )
+
+
+def check_scaled(scaled: Collection[str], running: Mapping[str, str], new: Mapping[str, str | None]) -> None:
+    """The rule about scalable targets; both mappings are from the variants' names to their instance types."""
+    held = sorted(name for name in scaled if name in running and new.get(name) != running[name])
+    if held:
+        names = ", ".join(f'"{name}"' for name in held)
+        raise ValidationError(
+            f"The variant(s) {names} must be deregistered as a scalable target with AWS Auto Scaling before they can be"
+            " removed or have their instance type modified."
         )
 
 
