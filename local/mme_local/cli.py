@@ -17,9 +17,11 @@ import click
 import structlog
 import uvicorn
 
-from mme_local.gateway import ACCOUNT, REGION, Gateway, environment, prepare_node
+from mme_local.gateway import ACCOUNT, REGION, Gateway, environment
 from mme_local.hosting import Hosting, NoServers
+from mme_local.iam import role_credentials
 from mme_local.logs import configure_logging
+from mme_local.node import prepare_node
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +48,24 @@ def cli() -> None:
     is_flag=True,
     help="Start no model servers: everything deploys at once, and invocations answer 503.",
 )
+@click.option(
+    "--enforce-iam",
+    is_flag=True,
+    help="Evaluate IAM policies: of callers, sagemaker:TargetModel included, and of execution roles, which must be able"
+    " to read the models. The printed credentials may do everything; assume a role to try what it may.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Log in JSON, one object a line.")
 @click.option("--verbose", is_flag=True, help="Log what the emulated AWS services do, too.")
 @click.option("--exit-with-parent", is_flag=True, help="Stop when the process that started this one is gone.")
-def serve(port: int, root: Path | None, no_servers: bool, as_json: bool, verbose: bool, exit_with_parent: bool) -> None:
+def serve(
+    port: int,
+    root: Path | None,
+    no_servers: bool,
+    enforce_iam: bool,
+    as_json: bool,
+    verbose: bool,
+    exit_with_parent: bool,
+) -> None:
     """Answer as AWS on one loopback port until interrupted.
 
     The first line on standard output is a shell command: paste it, then run the AWS CLI, boto3 or the real `cdk
@@ -60,8 +76,8 @@ def serve(port: int, root: Path | None, no_servers: bool, as_json: bool, verbose
     parent = os.getppid() if exit_with_parent else None
     port = listener.getsockname()[1]
     with _working_folder(root) as folder:
-        _set_environment(port, folder)
-        hosting = NoServers() if no_servers else make_hosting(port, folder)
+        _set_environment(port, folder, enforce_iam)
+        hosting = NoServers() if no_servers else make_hosting(port, folder, enforce_iam)
         served = _serve(listener, hosting, parent, folder, verbose)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -91,10 +107,10 @@ def _working_folder(root: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder if root is None else folder / "tmp", ignore_errors=True)
 
 
-def _set_environment(port: int, folder: Path) -> None:
+def _set_environment(port: int, folder: Path, enforce_iam: bool) -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
-    os.environ.update(environment(port, folder))
+    os.environ.update(environment(port, folder, enforce_iam=enforce_iam))
     tempfile.tempdir = str(folder / "tmp")
     prepare_node()
 
@@ -129,11 +145,12 @@ def _serve(listener: socket.socket, hosting: Hosting, parent: int | None, folder
     return server.started
 
 
-def make_hosting(port: int, folder: Path) -> Hosting:
+def make_hosting(port: int, folder: Path, enforce_iam: bool = False) -> Hosting:
     """The data plane of ``serve``."""
     from mme_local.platform import LocalHosting
 
-    return LocalHosting(f"http://127.0.0.1:{port}", folder / "hosting")
+    credentials = role_credentials if enforce_iam else None
+    return LocalHosting(f"http://127.0.0.1:{port}", folder / "hosting", role_credentials=credentials)
 
 
 def export_line(port: int) -> str:

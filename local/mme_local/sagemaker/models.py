@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from mme_local.sagemaker import listing, rules
+from mme_local.sagemaker.permissions import Roles, check_execution_role
 from mme_local.sagemaker.records import EndpointConfig, Model, Region
 from mme_local.sagemaker.tags import tag_map
 
 
-def create_model(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
-    """CreateModel."""
+def create_model(region: Region, request: Mapping[str, Any], *, roles: Roles | None = None) -> dict[str, Any]:
+    """CreateModel; with ``roles``, the execution role must be able to do its work."""
     name = request["ModelName"]
     region.models.check_free(name)
     rules.check_model(request)
+    if roles is not None:
+        check_execution_role(roles, request)
     record = Model(name, region.models.arn(name), dict(request), tags=tag_map(request.get("Tags", [])))
     region.models.add(record)
     return {"ModelArn": record.arn}

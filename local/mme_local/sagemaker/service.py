@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from mme_local.json_protocol import Answer, answer_json
 from mme_local.sagemaker import models, tags
 from mme_local.sagemaker.endpoints import Endpoints
 from mme_local.sagemaker.errors import UnknownOperation, ValidationError
+from mme_local.sagemaker.permissions import Roles
 from mme_local.sagemaker.records import Region, Scope
 from mme_local.shapes import check_request
 
@@ -25,13 +27,14 @@ class SageMaker:
 
     Args:
         hosting: The data plane.
+        roles: What is known of execution roles, when policies are enforced.
     """
 
-    def __init__(self, hosting: Hosting) -> None:
+    def __init__(self, hosting: Hosting, *, roles: Roles | None = None) -> None:
         self.endpoints = Endpoints(hosting)
         self._regions: dict[Scope, Region] = {}
         self._operations: dict[str, Operation] = {
-            "CreateModel": models.create_model,
+            "CreateModel": partial(models.create_model, roles=roles),
             "DescribeModel": models.describe_model,
             "ListModels": models.list_models,
             "DeleteModel": models.delete_model,

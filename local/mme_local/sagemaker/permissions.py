@@ -1,0 +1,115 @@
+"""What IAM is asked about a call, and what SageMaker asks of an execution role, when policies are enforced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mme_local.sagemaker.errors import ValidationError
+from mme_local.sagemaker.records import Scope
+
+PRINCIPAL = "sagemaker.amazonaws.com"
+TARGET_MODEL = "x-amzn-sagemaker-target-model"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """An action on a resource, with the condition keys of the call."""
+
+    action: str
+    resource: str = "*"
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Roles(Protocol):
+    """What is known of execution roles."""
+
+    def trusts(self, role_arn: str, principal: str) -> bool:
+        """Whether the role exists and lets the service assume it."""
+
+    def allows(self, role_arn: str, permission: Permission) -> bool:
+        """Whether the role's policies allow it."""
+
+
+_NOUNS = {
+    "EndpointConfigName": "endpoint-config",
+    "EndpointName": "endpoint",
+    "ModelName": "model",
+}
+
+
+def needed(scope: Scope, operation: str, request: Any) -> Iterator[Permission]:
+    """The permissions that a call of the SageMaker API needs, by AWS's Service Authorization Reference.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+    """
+    members = request if isinstance(request, dict) else {}
+    action, context = f"sagemaker:{operation}", _context(scope, members)
+    resources = [scope.arn(noun, str(members[name])) for name, noun in _NOUNS.items() if name in members]
+    if "ResourceArn" in members:
+        resources = [str(members["ResourceArn"])]
+    for resource in resources or ["*"]:
+        yield Permission(action, resource, context)
+    if "ExecutionRoleArn" in members:
+        # whoever hands a role to a service could do with it what the role may
+        yield Permission("iam:PassRole", str(members["ExecutionRoleArn"]), {"iam:PassedToService": PRINCIPAL})
+
+
+def needed_to_invoke(scope: Scope, endpoint: str, headers: Mapping[str, str]) -> Permission:
+    """The permission that InvokeEndpoint needs; without a target model its key is absent, and matches no pattern."""
+    context = {"sagemaker:TargetModel": headers[TARGET_MODEL]} if TARGET_MODEL in headers else {}
+    return Permission("sagemaker:InvokeEndpoint", scope.arn("endpoint", endpoint), context)
+
+
+def check_execution_role(roles: Roles, request: Mapping[str, Any]) -> None:
+    """What CreateModel asks of the role: to be assumable, and to read the artifacts.
+
+    SageMaker does not document how it checks a prefix. Here a role passes that may read objects right below the
+    prefix, or list it; every single artifact is then fetched with the role's own credentials.
+    """
+    containers = [request["PrimaryContainer"]] if "PrimaryContainer" in request else request["Containers"]
+    urls = [container["ModelDataUrl"] for container in containers if "ModelDataUrl" in container]
+    role = request.get("ExecutionRoleArn")
+    if role is None:
+        if urls:
+            raise ValidationError(f"An ExecutionRoleArn is required to access model data at {urls[0]}.")
+        return
+    if not roles.trusts(role, PRINCIPAL):
+        raise ValidationError(
+            f"Could not assume role {role}. Please ensure that the role exists and allows principal '{PRINCIPAL}' to"
+            " assume the role."
+        )
+    for url in urls:
+        bucket, _, key = url.partition("://")[2].partition("/")
+        listing = Permission("s3:ListBucket", f"arn:aws:s3:::{bucket}", {"s3:prefix": key})
+        if not roles.allows(role, Permission("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")) and not (
+            key.endswith("/") and roles.allows(role, listing)
+        ):
+            raise ValidationError(
+                f'Could not access model data at {url}. Please ensure that the role "{role}" exists and that its trust'
+                f' relationship policy allows the action "sts:AssumeRole" for the service principal "{PRINCIPAL}". Also'
+                ' ensure that the role has "s3:GetObject" permissions and that the object is located in the region.'
+            )
+
+
+def _context(scope: Scope, members: Mapping[str, Any]) -> dict[str, Any]:
+    context: dict[str, Any] = {}
+    tags = [tag for tag in members.get("Tags") or [] if isinstance(tag, dict)]
+    context.update({f"aws:RequestTag/{tag.get('Key')}": str(tag.get("Value", "")) for tag in tags})
+    keys = [str(tag.get("Key")) for tag in tags] + [str(key) for key in members.get("TagKeys") or []]
+    if keys:
+        context["aws:TagKeys"] = keys
+    variants = [variant for variant in members.get("ProductionVariants") or [] if isinstance(variant, dict)]
+    if variants:
+        context["sagemaker:InstanceTypes"] = [str(v["InstanceType"]) for v in variants if "InstanceType" in v]
+        context["sagemaker:ModelArn"] = [scope.arn("model", str(v["ModelName"])) for v in variants if "ModelName" in v]
+    vpc = members.get("VpcConfig")
+    if isinstance(vpc, dict):
+        context["sagemaker:VpcSubnets"] = vpc.get("Subnets") or []
+        context["sagemaker:VpcSecurityGroupIds"] = vpc.get("SecurityGroupIds") or []
+    if "KmsKeyId" in members:
+        context["sagemaker:VolumeKmsKey"] = str(members["KmsKeyId"])
+    if "EnableNetworkIsolation" in members:
+        context["sagemaker:NetworkIsolation"] = str(members["EnableNetworkIsolation"]).lower()
+    return context
