@@ -109,8 +109,7 @@ class ArtifactStore:
 
     @functools.cached_property
     def _s3(self) -> Any:
-        # A client costs a tenth of a second and is made in the thread of the first download. Its retries are few: the
-        # server is this very process.
+        # A client costs a tenth of a second. Its retries are few: the server is this very process.
         access_key, secret, token = self._credentials()
         return boto3.session.Session().client(
             "s3",
@@ -121,6 +120,11 @@ class ArtifactStore:
             aws_session_token=token,
             config=Config(s3={"addressing_style": "path"}, connect_timeout=5, retries={"total_max_attempts": 2}),
         )
+
+    def connect(self) -> Any:
+        """Return the S3 client, made by the first call: worth doing before anybody waits for it."""
+        with self._client_lock:
+            return self._s3
 
     def fetch(self, url: str, directory: Path, stop: threading.Event) -> int:
         """Download the archive at ``url`` and unpack it to ``directory``, which appears complete or not at all.
@@ -148,9 +152,7 @@ class ArtifactStore:
         bucket, key = split_s3_url(url)
         _check(stop)
         try:
-            with self._client_lock:
-                s3 = self._s3
-            body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+            body = self.connect().get_object(Bucket=bucket, Key=key)["Body"]
             with body, target.open("wb") as file:
                 for chunk in body.iter_chunks(_CHUNK):
                     _check(stop)

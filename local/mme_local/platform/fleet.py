@@ -48,13 +48,18 @@ class Fleet:
                 spec.name,
                 variant,
                 directory / f"v{index}",
-                publisher.of(spec.name, variant.name),
+                publisher.of(spec.name, variant.name, spec.config_name),
                 around,
                 max_instances=max_instances,
             )
             for index, variant in enumerate(spec.variants)
         }
         self._only = next(iter(self.variants.values())) if len(self.variants) == 1 else None
+
+    def publish_by_config(self) -> None:
+        """Deliver the metrics with the configuration's name as a dimension too, from now on."""
+        for variant in self.variants.values():
+            variant.metrics.by_config = True
 
     async def start(self) -> None:
         """Start every instance, or none: ``ServerError`` says which container did not come up."""

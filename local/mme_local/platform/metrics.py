@@ -51,6 +51,10 @@ class VariantMetrics:
 
     endpoint_name: str
     variant_name: str
+    config_name: str | None = None
+    by_config: bool = False
+    """Whether the metrics are delivered with the dimension ``EndpointConfigName`` too, as from an update on that shifts
+    traffic step by step: an alarm can then tell the new fleet from the old one."""
     histograms: dict[str, dict[float, int]] = field(default_factory=dict)
 
     def add(self, name: str, value: float) -> None:
@@ -74,6 +78,8 @@ class Gauge:
     variant_name: str
     name: str
     value: float
+    config_name: str | None = None
+    """With which it is delivered once more."""
 
 
 _UNITS = {
@@ -117,17 +123,17 @@ class Publisher:
         self._executor = executor
         self._interval = interval
         self._gauges = gauges
-        self._variants: dict[tuple[str, str], VariantMetrics] = {}
+        self._variants: dict[tuple[str, str, str | None], VariantMetrics] = {}
         self._gauged_minute = -1
         self._client: Any = None
         self._task: asyncio.Task[None] | None = None
         self._flushing = asyncio.Lock()
 
-    def of(self, endpoint_name: str, variant_name: str) -> VariantMetrics:
-        """Return the counters of a variant: the same ones over updates of its endpoint."""
-        key = (endpoint_name, variant_name)
+    def of(self, endpoint_name: str, variant_name: str, config_name: str | None = None) -> VariantMetrics:
+        """Return the counters of a variant under a configuration, always the same ones."""
+        key = (endpoint_name, variant_name, config_name)
         if key not in self._variants:
-            self._variants[key] = VariantMetrics(endpoint_name, variant_name)
+            self._variants[key] = VariantMetrics(endpoint_name, variant_name, config_name)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return self._variants[key]
@@ -196,30 +202,33 @@ class Publisher:
 def histogram_data(variant: VariantMetrics, histograms: dict[str, dict[float, int]]) -> Iterator[dict[str, Any]]:
     """Yield PutMetricData's data for what a variant counted."""
     now = datetime.datetime.now(datetime.UTC)
+    config_name = variant.config_name if variant.by_config else None
     for name, histogram in histograms.items():
         values = histogram if len(histogram) <= _MAX_VALUES else _coarser(histogram)
         for batch in _batches(sorted(values.items()), _MAX_VALUES):
-            yield {
-                "MetricName": name,
-                "Dimensions": _dimensions(variant.endpoint_name, variant.variant_name),
-                "Timestamp": now,
-                "Unit": _UNITS.get(name, NONE),
-                "Values": [float(value) for value, _ in batch],
-                "Counts": [float(count) for _, count in batch],
-            }
+            for dimensions in _dimensions(variant.endpoint_name, variant.variant_name, config_name):
+                yield {
+                    "MetricName": name,
+                    "Dimensions": dimensions,
+                    "Timestamp": now,
+                    "Unit": _UNITS.get(name, NONE),
+                    "Values": [float(value) for value, _ in batch],
+                    "Counts": [float(count) for _, count in batch],
+                }
 
 
 def gauge_data(gauges: Iterable[Gauge]) -> Iterator[dict[str, Any]]:
     """Yield PutMetricData's data for measurements of instances."""
     now = datetime.datetime.now(datetime.UTC)
     for gauge in gauges:
-        yield {
-            "MetricName": gauge.name,
-            "Dimensions": _dimensions(gauge.endpoint_name, gauge.variant_name),
-            "Timestamp": now,
-            "Unit": _UNITS.get(gauge.name, NONE),
-            "Value": gauge.value,
-        }
+        for dimensions in _dimensions(gauge.endpoint_name, gauge.variant_name, gauge.config_name):
+            yield {
+                "MetricName": gauge.name,
+                "Dimensions": dimensions,
+                "Timestamp": now,
+                "Unit": _UNITS.get(gauge.name, NONE),
+                "Value": gauge.value,
+            }
 
 
 def _coarser(histogram: dict[float, int]) -> dict[float, int]:
@@ -231,8 +240,9 @@ def _coarser(histogram: dict[float, int]) -> dict[float, int]:
     return rounded
 
 
-def _dimensions(endpoint_name: str, variant_name: str) -> list[dict[str, str]]:
-    return [{"Name": "EndpointName", "Value": endpoint_name}, {"Name": "VariantName", "Value": variant_name}]
+def _dimensions(endpoint_name: str, variant_name: str, config_name: str | None) -> list[list[dict[str, str]]]:
+    usual = [{"Name": "EndpointName", "Value": endpoint_name}, {"Name": "VariantName", "Value": variant_name}]
+    return [usual] if config_name is None else [usual, [*usual, {"Name": "EndpointConfigName", "Value": config_name}]]
 
 
 def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:

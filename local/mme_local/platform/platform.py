@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -26,6 +27,14 @@ from mme_local.servers.base import ServerError
 from mme_local.spec import EndpointSpec
 
 _log = structlog.get_logger("mme_local.platform")
+
+
+@dataclass
+class Handover:
+    """Traffic on its way from the old fleet of an endpoint to a new one."""
+
+    new: Fleet
+    share: float = 0.0
 
 
 class LocalHosting:
@@ -101,6 +110,7 @@ class LocalHosting:
         )
         self._utilization = Utilization(disk_budget)
         self._fleets: dict[str, Fleet] = {}
+        self._handovers: dict[str, Handover] = {}
         self._running: set[Fleet] = set()
         self._changing: dict[str, asyncio.Lock] = {}
         self._number = itertools.count()
@@ -116,6 +126,7 @@ class LocalHosting:
             if self._closed:
                 raise HostingError("mme-local is stopping")
             started = time.monotonic()
+            self._executor.submit(self._around.store.connect)
             fleet = self._new_fleet(spec)
             self._running.add(fleet)
             try:
@@ -136,6 +147,48 @@ class LocalHosting:
             _log.info("deployed", endpoint=spec.name, config=spec.config_name, seconds=seconds)
             if old is not None:
                 await self._retire(old)
+
+    async def begin(self, spec: EndpointSpec) -> None:
+        """Start a new fleet beside the one that serves; no call reaches it yet.
+
+        Raises:
+            HostingError: It did not come up.
+        """
+        async with self._change(spec.name):
+            old = self._fleets[spec.name]
+            new = await self._started_fleet(spec)
+            # Alarms tell the two apart by their configurations' names.
+            for fleet in (old, new):
+                fleet.publish_by_config()
+            self._handovers[spec.name] = Handover(new)
+
+    async def shift(self, endpoint_name: str, share: float) -> None:
+        """Let the new fleet answer this share of the calls, 0 to 1."""
+        self._handovers[endpoint_name].share = share
+
+    async def resize(self, spec: EndpointSpec, *, new: bool) -> None:
+        """Bring the new or the old fleet to these weights and instance counts.
+
+        Raises:
+            HostingError: A new instance did not come up.
+        """
+        async with self._change(spec.name):
+            fleet = self._handovers[spec.name].new if new else self._fleets[spec.name]
+            try:
+                await fleet.adjust(spec)
+            except ServerError as error:
+                raise HostingError(str(error)) from error
+
+    async def finish(self, endpoint_name: str, *, keep_new: bool) -> None:
+        """Give all calls to one of the two fleets, drain and stop the other."""
+        async with self._change(endpoint_name):
+            old, new = self._fleets[endpoint_name], self._handovers[endpoint_name].new
+            if keep_new:
+                self._fleets[endpoint_name] = new
+            del self._handovers[endpoint_name]
+            await self._retire(old if keep_new else new)
+            # what the retired fleet counted last belongs to the deployment
+            await self._publisher.flush()
 
     async def adjust(self, spec: EndpointSpec) -> None:
         """Apply changed weights and instance counts of the running configuration.
@@ -172,6 +225,9 @@ class LocalHosting:
             fleet = self._fleets.get(endpoint_name)
             if fleet is None:
                 raise ValidationError(f"Endpoint {endpoint_name} of account {self._account_id} not found.")
+            handover = self._handovers.get(endpoint_name)
+            if handover is not None and self._chance.random() < handover.share:
+                fleet = handover.new
             return await fleet.invoke(Invocation(headers, body), arrived)
         except InvokeError as error:
             return error.response()
@@ -188,6 +244,7 @@ class LocalHosting:
         self._closed = True
         await self._publisher.close()
         self._fleets.clear()
+        self._handovers.clear()
         await asyncio.gather(*(fleet.stop(drain=False) for fleet in self._running), return_exceptions=True)
         for change in self._changing.values():
             # A deployment under way has just lost its servers; let it clean up.
@@ -199,6 +256,22 @@ class LocalHosting:
     def _change(self, endpoint_name: str) -> asyncio.Lock:
         """One change of an endpoint at a time; calls don't look at this."""
         return self._changing.setdefault(endpoint_name, asyncio.Lock())
+
+    async def _started_fleet(self, spec: EndpointSpec) -> Fleet:
+        fleet = self._new_fleet(spec)
+        self._running.add(fleet)
+        try:
+            await fleet.start()
+            if self._closed:
+                raise ServerError("mme-local is stopping")
+        except BaseException as error:
+            self._running.discard(fleet)
+            await fleet.stop(drain=False)
+            if isinstance(error, ServerError):
+                _log.error("deployment failed", endpoint=spec.name, config=spec.config_name, error=str(error))
+                raise HostingError(str(error)) from error
+            raise
+        return fleet
 
     def _new_fleet(self, spec: EndpointSpec) -> Fleet:
         # Short names: servers put unix sockets below, whose paths may have about a hundred characters.
@@ -217,7 +290,7 @@ class LocalHosting:
     async def _measure(self) -> list[Gauge]:
         loop = asyncio.get_running_loop()
         gauges: list[Gauge] = []
-        for fleet in list(self._fleets.values()):
+        for fleet in [*self._fleets.values(), *(handover.new for handover in self._handovers.values())]:
             for variant in fleet.variants.values():
                 for instance in list(variant.instances):
                     measured = await loop.run_in_executor(
@@ -225,7 +298,8 @@ class LocalHosting:
                     )
                     if instance.cache is not None:
                         measured["LoadedModelCount"] = instance.cache.loaded_count
-                    gauges += [Gauge(fleet.spec.name, variant.spec.name, n, v) for n, v in measured.items()]
+                    config = variant.metrics.config_name if variant.metrics.by_config else None
+                    gauges += [Gauge(fleet.spec.name, variant.spec.name, n, v, config) for n, v in measured.items()]
         return gauges
 
 

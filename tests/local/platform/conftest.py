@@ -69,6 +69,7 @@ class FakeServer:
         self.models: dict[str, tuple[str, Path]] = {}
         self.running: dict[str, int] = {}
         self.invocations = 0
+        self.loading = 0
 
     def crash(self) -> None:
         self.state = "dead"
@@ -101,14 +102,16 @@ class FakeServer:
         self._must_be_up()
         world.loads.append(target_model)
         world.loading += 1
-        clash = world.one_load_at_a_time and world.loading > 1
+        self.loading += 1
+        clash = world.one_load_at_a_time and self.loading > 1
         try:
             gate = world.load_gates.get(target_model)
             await (gate.wait() if gate is not None else asyncio.sleep(0))
         finally:
             world.loading -= 1
+            self.loading -= 1
         self._must_be_up()
-        if clash or (world.one_load_at_a_time and world.loading > 0):
+        if clash or (world.one_load_at_a_time and self.loading > 0):
             raise OutOfMemory(507, b"no memory for two loads at once")
         if target_model in world.refused:
             status, body = world.refused[target_model]
