@@ -10,14 +10,24 @@ import pytest
 import cdk_multi_model_endpoint as package
 
 NAMES = [
+    "AlarmThresholds",
     "BoundImage",
+    "DeploymentPolicy",
+    "EndpointMonitoring",
+    "ImportedEndpoint",
     "InferenceImage",
     "InvalidEndpointError",
+    "InvocationHttpResponseCode",
+    "MetricOptions",
     "ModelStore",
     "MultiModelContainer",
     "MultiModelEndpoint",
     "PipelineContainer",
+    "ProductionVariant",
+    "ScalableInstanceCount",
     "StoredModel",
+    "TrackingOptions",
+    "VariantMetrics",
 ]
 
 

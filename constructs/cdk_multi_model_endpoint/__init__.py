@@ -1,18 +1,34 @@
 """AWS CDK constructs for Amazon SageMaker multi-model endpoints."""
 
 from ._container import MultiModelContainer, PipelineContainer
+from ._deployment import DeploymentPolicy
 from ._endpoint import MultiModelEndpoint
 from ._errors import InvalidEndpointError
 from ._image import BoundImage, InferenceImage
+from ._invoke import ImportedEndpoint
+from ._metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
+from ._monitoring import AlarmThresholds, EndpointMonitoring
+from ._scaling import ScalableInstanceCount, TrackingOptions
 from ._store import ModelStore, StoredModel
+from ._variant import ProductionVariant
 
 __all__ = [
+    "AlarmThresholds",
     "BoundImage",
+    "DeploymentPolicy",
+    "EndpointMonitoring",
+    "ImportedEndpoint",
     "InferenceImage",
     "InvalidEndpointError",
+    "InvocationHttpResponseCode",
+    "MetricOptions",
     "ModelStore",
     "MultiModelContainer",
     "MultiModelEndpoint",
     "PipelineContainer",
+    "ProductionVariant",
+    "ScalableInstanceCount",
     "StoredModel",
+    "TrackingOptions",
+    "VariantMetrics",
 ]

@@ -6,20 +6,30 @@ from collections.abc import Iterator, Sequence
 
 import aws_cdk as cdk
 import jsii
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
-from constructs import Construct
+from aws_cdk import aws_sns as sns
+from constructs import Construct, IValidation
 
 from . import _validation as validate
+from . import _warnings as advise
 from ._container import MultiModelContainer, PipelineContainer
-from ._errors import raise_if_any
-from ._image import BoundImage
-from ._role import create_execution_role, grant_execution
-from ._variant import Variant
+from ._deployment import DeploymentPolicy
+from ._errors import InvalidEndpointError, raise_if_any
+from ._invoke import ImportedEndpoint, InvocableEndpoint, endpoint_arn
+from ._model import Container, container_problems, render_container
+from ._monitoring import AlarmThresholds, EndpointMonitoring
+from ._network import Network, check_network
+from ._role import ExecutionRole
+from ._rollback import RollbackAlarms
+from ._variant import ProductionVariant, VariantOptions
 
 
-@jsii.implements(iam.IGrantable)
-class MultiModelEndpoint(Construct):
+@jsii.implements(iam.IGrantable, ec2.IConnectable)
+class MultiModelEndpoint(InvocableEndpoint):
     """A SageMaker real-time endpoint that hosts any number of models behind one container.
 
     SageMaker loads a model of the container's store when a caller first names it in ``TargetModel``, keeps it in
@@ -53,7 +63,18 @@ class MultiModelEndpoint(Construct):
         role: The execution role. Left out, one is made that may pull these images, read these models, and write this
             endpoint's logs and metrics. A given role gets the same permissions where it can be changed, and a warning
             is added where it can't.
+        vpc: The VPC in which the containers run. The models are then downloaded through it, so it needs a way to S3,
+            such as a gateway endpoint. Left out, they run in SageMaker's own network.
+        vpc_subnets: Which subnets, 1 to 16. Left out, the private ones.
+        security_groups: Up to 5. Left out, one is made; reach it by ``endpoint.connections``.
+        allow_all_outbound: Whether the security group made here lets all traffic out. Left out, it does.
         network_isolation: Cut the containers off from the network. SageMaker itself still downloads the models.
+        encryption_key: A key for the instances' storage volumes, in place of SageMaker's own. Instance types with local
+            NVMe storage refuse one: the hardware encrypts them.
+        deployment: How updates reach the endpoint. Left out, all traffic moves at once when the new fleet is up.
+        retain_variant_properties: Whether an update keeps the live instance counts; weights always follow the template.
+            Left out, it does as soon as a variant is autoscaled; edits of ``initial_instance_count`` then change
+            nothing.
         endpoint_name: The endpoint's name, at most 63 letters, digits and inner hyphens. Left out, one is made from the
             construct's path, in lower case; moving the construct or renaming the stack then changes the name, which
             replaces the endpoint: give the present name before you do so.
@@ -67,13 +88,13 @@ class MultiModelEndpoint(Construct):
         endpoint_name: What to pass as ``EndpointName``; a literal, so that other stacks can use it freely.
         endpoint_arn: The endpoint's ARN, in lower case as SageMaker has it.
         role: The execution role.
+        variants: The production variants, in the order of their making.
+        default_variant: The first of them.
         model: The ``AWS::SageMaker::Model``, for escape hatches.
         endpoint_config: The ``AWS::SageMaker::EndpointConfig``.
         endpoint: The ``AWS::SageMaker::Endpoint``.
     """
 
-    endpoint_name: str
-    endpoint_arn: str
     role: iam.IRole
     model: sagemaker.CfnModel
     endpoint_config: sagemaker.CfnEndpointConfig
@@ -95,12 +116,18 @@ class MultiModelEndpoint(Construct):
         model_data_download_timeout: cdk.Duration | None = None,
         container_startup_health_check_timeout: cdk.Duration | None = None,
         role: iam.IRole | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+        allow_all_outbound: bool | None = None,
         network_isolation: bool = False,
+        encryption_key: kms.IKey | None = None,
+        deployment: DeploymentPolicy | None = None,
+        retain_variant_properties: bool | None = None,
         endpoint_name: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        containers: list[MultiModelContainer | PipelineContainer] = [*preprocessors, container, *postprocessors]
-        variant = Variant(
+        variant = VariantOptions(
             variant_name=variant_name,
             instance_type=instance_type,
             initial_instance_count=initial_instance_count,
@@ -109,101 +136,276 @@ class MultiModelEndpoint(Construct):
             model_data_download_timeout=model_data_download_timeout,
             container_startup_health_check_timeout=container_startup_health_check_timeout,
         )
+        self._container = container
+        self._neighbours = (preprocessors, postprocessors)
+        self._network_isolation = network_isolation
+        self._encryption_key = encryption_key
+        self._deployment = deployment
+        self._retain_variant_properties = retain_variant_properties
+        self._options: list[VariantOptions] = []
+        self._variants: list[ProductionVariant] = []
+        self._properties: list[sagemaker.CfnEndpointConfig.ProductionVariantProperty] = []
         raise_if_any(
             self,
             [
                 *validate.name("endpoint_name", endpoint_name),
-                *_container_problems(containers),
-                *variant.problems(container.image),
+                *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
+                *self._problems(variant, container),
             ],
         )
-        for warning_id, message in variant.warnings(container.image):
-            cdk.Annotations.of(self).add_warning_v2(f"cdk-multi-model-endpoint:{warning_id}", message)
 
         self.endpoint_name = self._generate_name() if endpoint_name is None else endpoint_name
-        self.endpoint_arn = cdk.Stack.of(self).format_arn(
-            service="sagemaker", resource="endpoint", resource_name=self.endpoint_name.lower()
+        self.endpoint_arn = endpoint_arn(self, self.endpoint_name.lower())
+        self._network = (
+            Network(
+                self,
+                vpc=vpc,
+                vpc_subnets=vpc_subnets,
+                security_groups=security_groups,
+                allow_all_outbound=allow_all_outbound,
+            )
+            if vpc is not None
+            else None
         )
-        self.role = create_execution_role(self) if role is None else role
-        self.model = self._create_model(containers, network_isolation)
+        self._execution = self._create_execution_role(role)
+        self.role = self._execution.role
+        self.model = self._create_model("Model", container)
         self.endpoint_config = sagemaker.CfnEndpointConfig(
-            self, "EndpointConfig", production_variants=[variant.render(self.model)]
+            self,
+            "EndpointConfig",
+            production_variants=[],
+            kms_key_id=None if encryption_key is None else encryption_key.key_arn,
         )
         self.endpoint = sagemaker.CfnEndpoint(
             self,
             "Endpoint",
             endpoint_config_name=self.endpoint_config.attr_endpoint_config_name,
             endpoint_name=self.endpoint_name,
+            deployment_config=None if deployment is None else deployment.render(None),
         )
+        self._rollback = RollbackAlarms(self, self.role if self._execution.mutable else None, self.endpoint)
+        self._add(variant, container, self.model)
+        if retain_variant_properties:
+            self._retain_instance_counts()
+
+    @classmethod
+    def from_endpoint_name(cls, scope: Construct, construct_id: str, endpoint_name: str) -> ImportedEndpoint:
+        """An endpoint of the same account and region, by its name: it has the grants and, by ``find_variant``, metrics.
+
+        A name with capitals is granted in both spellings, since SageMaker's ARNs are in lower case.
+        """
+        return ImportedEndpoint(scope, construct_id, endpoint_name)
+
+    @classmethod
+    def from_endpoint_arn(cls, scope: Construct, construct_id: str, endpoint_arn: str) -> ImportedEndpoint:
+        """An endpoint by its ARN, as ``from_endpoint_name``, also of another account or region."""
+        parts = cdk.Stack.of(scope).split_arn(endpoint_arn, cdk.ArnFormat.SLASH_RESOURCE_NAME)
+        return ImportedEndpoint(scope, construct_id, parts.resource_name or "", endpoint_arn)
 
     @property
     def grant_principal(self) -> iam.IPrincipal:
         """The execution role: what ``bucket.grant_read(endpoint)`` grants to."""
         return self.role
 
+    @property
+    def connections(self) -> ec2.Connections:
+        """The security groups of the containers.
+
+        Raises:
+            ValueError: If the endpoint is in no VPC.
+        """
+        if self._network is None:
+            raise ValueError(f"{self.node.path} has no connections: give it a vpc")
+        return self._network.connections
+
+    @property
+    def variants(self) -> Sequence[ProductionVariant]:
+        """The production variants, in the order of their making."""
+        return tuple(self._variants)
+
+    @property
+    def default_variant(self) -> ProductionVariant:
+        """The variant that the endpoint was made with."""
+        return self._variants[0]
+
+    def find_variant(self, variant_name: str) -> ProductionVariant:
+        """The variant of that name.
+
+        Raises:
+            InvalidEndpointError: If there is none.
+        """
+        for variant in self._variants:
+            if variant.variant_name == variant_name:
+                return variant
+        names = ", ".join(variant.variant_name for variant in self._variants)
+        raise InvalidEndpointError(self.node.path, [f"variant_name must be one of {names}, got {variant_name!r}"])
+
+    def add_variant(
+        self,
+        variant_name: str,
+        *,
+        instance_type: str,
+        initial_variant_weight: float,
+        container: MultiModelContainer | None = None,
+        initial_instance_count: int = 2,
+        volume_size: cdk.Size | None = None,
+        model_data_download_timeout: cdk.Duration | None = None,
+        container_startup_health_check_timeout: cdk.Duration | None = None,
+    ) -> ProductionVariant:
+        """Add a production variant, such as the B of an A/B test. An endpoint has at most 10.
+
+        It takes live traffic by its weight, unless a caller names a variant in ``TargetVariant``.
+
+        Args:
+            variant_name: Its name, unique within the endpoint.
+            instance_type: Its instances.
+            initial_variant_weight: Its share of the traffic, relative to the other variants' weights; 0 for none.
+            container: What it serves. Left out, the endpoint's own container. With another store, a caller's target
+                model must be under the prefix of whichever variant is hit. The pre- and postprocessors, the role and
+                the VPC are the endpoint's.
+            initial_instance_count: As for the endpoint, like the following.
+            volume_size: As for the endpoint.
+            model_data_download_timeout: As for the endpoint.
+            container_startup_health_check_timeout: As for the endpoint.
+
+        Returns:
+            The variant, with its metrics and scaling.
+
+        Raises:
+            InvalidEndpointError: If SageMaker would refuse the variant.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/model-ab-testing.html
+        """
+        options = VariantOptions(
+            variant_name=variant_name,
+            instance_type=instance_type,
+            initial_instance_count=initial_instance_count,
+            initial_variant_weight=initial_variant_weight,
+            volume_size=volume_size,
+            model_data_download_timeout=model_data_download_timeout,
+            container_startup_health_check_timeout=container_startup_health_check_timeout,
+        )
+        raise_if_any(self, self._problems(options, container or self._container))
+        model = self.model if container is None else self._create_model(f"Model-{variant_name}", container)
+        return self._add(options, container or self._container, model)
+
+    def add_rollback_alarms(self, *alarms: cloudwatch.IAlarm) -> None:
+        """Roll an update back when one of these alarms is raised while traffic moves. At most 10.
+
+        Without a ``deployment``, traffic moves all at once. Alarms on errors are good ones; latencies rise and cache
+        hits fall after every update.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+        """
+        self._rollback.add(*alarms)
+        deployment = self._deployment or DeploymentPolicy.all_at_once()
+        self.endpoint.deployment_config = deployment.render(self._rollback.render())
+
+    def monitor(
+        self, construct_id: str, *, alarm_topic: sns.ITopic | None = None, thresholds: AlarmThresholds | None = None
+    ) -> EndpointMonitoring:
+        """Make a dashboard and alarms for the variants that there are; call it after ``add_variant``.
+
+        Args:
+            construct_id: The id of what is made.
+            alarm_topic: Who is told of the alarms. For other actions use ``add_alarm_action`` of what is returned.
+            thresholds: When to raise which alarm.
+        """
+        return EndpointMonitoring(
+            self,
+            construct_id,
+            variants=self.variants,
+            alarm_topic=alarm_topic,
+            thresholds=AlarmThresholds() if thresholds is None else thresholds,
+        )
+
     def _generate_name(self) -> str:
         # Always a name: EndpointName is the endpoint's only create-only property, so that naming an endpoint later
         # would replace it. Lower case, because SageMaker's ARNs are.
         return cdk.Names.unique_resource_name(self, max_length=validate.NAME_MAX, separator="-").lower()
 
-    def _create_model(
-        self, containers: Sequence[MultiModelContainer | PipelineContainer], network_isolation: bool
-    ) -> sagemaker.CfnModel:
-        images = [container.image.bind(self) for container in containers]
-        stores = [container.model_store for container in containers if isinstance(container, MultiModelContainer)]
-        permissions = grant_execution(
-            self,
-            self.role,
-            endpoint_name=self.endpoint_name,
-            repository_arns=[image.repository_arn for image in images],
-            model_stores=stores,
-            model_data_urls=[
-                container.model_data_url
-                for container in containers
-                if isinstance(container, PipelineContainer) and container.model_data_url is not None
-            ],
+    def _pipeline(self, container: MultiModelContainer) -> list[Container]:
+        before, after = self._neighbours
+        return [*before, container, *after]
+
+    def _problems(self, options: VariantOptions, container: MultiModelContainer) -> Iterator[str]:
+        """What SageMaker would refuse of a further variant."""
+        yield from container_problems(self._pipeline(container))
+        yield from options.problems(container.image)
+        together = [*self._options, options]
+        yield from validate.variant_names([other.variant_name for other in together])
+        if self._encryption_key is not None:
+            yield from validate.encryption_key("instance_type", options.instance_type)
+        if self._deployment is not None:
+            yield from self._deployment.problems([other.initial_instance_count for other in together])
+
+    def _create_execution_role(self, role: iam.IRole | None) -> ExecutionRole:
+        execution = ExecutionRole(self, role)
+        execution.grant_telemetry(cdk.Stack.of(self), self.endpoint_name)
+        if self._network is not None:
+            execution.grant_network()
+        if self._encryption_key is not None:
+            execution.grant_volume_key(self._encryption_key)
+        return execution
+
+    def _create_model(self, construct_id: str, container: MultiModelContainer) -> sagemaker.CfnModel:
+        containers = self._pipeline(container)
+        images = [each.image.bind(self) for each in containers]
+        self._execution.grant_pull(images)
+        self._execution.grant_read(container.model_store)
+        self._execution.grant_objects(
+            each.model_data_url
+            for each in containers
+            if isinstance(each, PipelineContainer) and each.model_data_url is not None
         )
         model = sagemaker.CfnModel(
             self,
-            "Model",
-            containers=[_render(container, image) for container, image in zip(containers, images, strict=True)],
-            enable_network_isolation=network_isolation or None,
+            construct_id,
+            containers=[render_container(each, image) for each, image in zip(containers, images, strict=True)],
+            enable_network_isolation=self._network_isolation or None,
             execution_role_arn=self.role.role_arn,
+            vpc_config=None if self._network is None else self._network.render(),
         )
         # CreateModel checks that the role may read the images and the models, and that there is a model
-        model.node.add_dependency(*permissions, *(store.first_upload for store in stores))
+        model.node.add_dependency(*self._execution.permissions, container.model_store.first_upload)
         return model
 
-
-def _container_problems(containers: Sequence[MultiModelContainer | PipelineContainer]) -> Iterator[str]:
-    for container in containers:
-        yield from validate.environment("environment", container.environment)
-        yield from validate.name("container_hostname", container.container_hostname)
-        if isinstance(container, PipelineContainer):
-            yield from validate.object_url("model_data_url", container.model_data_url)
-    yield from validate.environments("environment", [container.environment for container in containers])
-    yield from validate.pipeline([container.container_hostname for container in containers])
-    if sum(isinstance(container, MultiModelContainer) for container in containers) > 1:
-        yield "preprocessors and postprocessors must be PipelineContainers: SageMaker allows one multi-model container"
-
-
-def _render(
-    container: MultiModelContainer | PipelineContainer, image: BoundImage
-) -> sagemaker.CfnModel.ContainerDefinitionProperty:
-    if isinstance(container, PipelineContainer):
-        return sagemaker.CfnModel.ContainerDefinitionProperty(
-            image=image.uri,
-            model_data_url=container.model_data_url,
-            environment=container.environment or None,
-            container_hostname=container.container_hostname,
+    def _add(
+        self, options: VariantOptions, container: MultiModelContainer, model: sagemaker.CfnModel
+    ) -> ProductionVariant:
+        warnings = [*options.warnings(container.image)]
+        if self._deployment is not None and not self._options:
+            warnings += advise.deployment(self._deployment.strategy)
+        for warning_id, message in warnings:
+            cdk.Annotations.of(self).add_warning_v2(f"cdk-multi-model-endpoint:{warning_id}", message)
+        if options.initial_variant_weight == 0:
+            self.node.add_validation(_SomeTraffic(self._options))
+        variant = ProductionVariant(
+            self, self.endpoint, self.endpoint_name, options, container.model_cache, self._on_autoscaled
         )
-    return sagemaker.CfnModel.ContainerDefinitionProperty(
-        image=image.uri,
-        mode="MultiModel",
-        model_data_url=container.model_store.url,
-        multi_model_config=sagemaker.CfnModel.MultiModelConfigProperty(
-            model_cache_setting="Enabled" if container.model_cache else "Disabled"
-        ),
-        environment=container.environment or None,
-        container_hostname=container.container_hostname,
-    )
+        self._options.append(options)
+        self._variants.append(variant)
+        self._properties.append(options.render(model))
+        self.endpoint_config.production_variants = [*self._properties]
+        return variant
+
+    def _on_autoscaled(self) -> None:
+        if self._retain_variant_properties is None:
+            self._retain_instance_counts()
+
+    def _retain_instance_counts(self) -> None:
+        self.endpoint.retain_all_variant_properties = True
+        self.endpoint.exclude_retained_variant_properties = [
+            sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type="DesiredWeight")
+        ]
+
+
+@jsii.implements(IValidation)
+class _SomeTraffic:
+    """Checks at synth that a variant has traffic: further variants may come until then."""
+
+    def __init__(self, options: Sequence[VariantOptions]) -> None:
+        self._options = options
+
+    def validate(self) -> list[str]:
+        return [*validate.weights([options.initial_variant_weight for options in self._options])]

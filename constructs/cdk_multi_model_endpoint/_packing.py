@@ -81,7 +81,7 @@ def _walk(where: str, root: Path) -> Iterator[_Member]:
                 raise_if_any(where, [f"path must hold plain files, got '{file}': remove it, or mend the link"])
             stat = file.stat()
             yield _Member(
-                file.relative_to(root).as_posix(), stat.st_size, bool(stat.st_mode & 0o100), partial(open, file, "rb")
+                file.relative_to(root).as_posix(), stat.st_size, bool(stat.st_mode & 0o100), partial(io.FileIO, file)
             )
 
 

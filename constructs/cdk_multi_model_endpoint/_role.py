@@ -2,73 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable
+from typing import TypeVar
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
+from ._image import BoundImage
 from ._store import ModelStore
+
+T = TypeVar("T", bound=Hashable)
 
 _NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
 
 
-def create_execution_role(scope: Construct) -> iam.Role:
-    """A role for SageMaker alone, without permissions.
+class ExecutionRole:
+    """A role, and what an endpoint needs of it.
 
-    There is no ``aws:SourceAccount`` condition: AWS shows one for training jobs only, and where the key is missing from
-    a request the condition would deny every endpoint.
-    """
-    return iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+    Args:
+        scope: The endpoint.
+        role: A role of the user's, or None to make one for SageMaker alone. It has no ``aws:SourceAccount`` condition:
+            AWS shows one for training jobs only, and where the key is missing from a request the condition would deny
+            every endpoint.
 
-
-def grant_execution(
-    scope: Construct,
-    role: iam.IRole,
-    *,
-    endpoint_name: str,
-    repository_arns: Iterable[str],
-    model_stores: Iterable[ModelStore],
-    model_data_urls: Iterable[str],
-) -> Sequence[IDependable]:
-    """Grant what hosting needs, and return what the Model must wait for: CreateModel checks these permissions.
+    Attributes:
+        role: The role.
+        mutable: Whether permissions can be added to it from here.
+        permissions: What a Model must wait for: CreateModel checks that the role may read the images and the models.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
     """
-    stack = cdk.Stack.of(scope)
-    login = role.add_to_principal_policy(iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]))
-    # An immutable role claims success; only that no policy comes of it gives it away.
-    if not isinstance(role, (iam.Role, iam.LazyRole)) and not isinstance(login.policy_dependable, Construct):
-        cdk.Annotations.of(scope).add_warning_v2(
-            "cdk-multi-model-endpoint:rolePolicyNotAttached",
-            "role can't be changed from here: give it yourself the permissions to pull the images, to read the models "
-            "and to write logs and metrics, or SageMaker refuses the model",
+
+    def __init__(self, scope: Construct, role: iam.IRole | None) -> None:
+        self.permissions: list[IDependable] = []
+        self._granted: set[object] = set()
+        if role is None:
+            role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+        self.role = role
+        login = role.add_to_principal_policy(
+            iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"])
         )
+        # An immutable role claims success; only that no policy comes of it gives it away
+        self.mutable = isinstance(role, (iam.Role, iam.LazyRole)) or isinstance(login.policy_dependable, Construct)
+        if not self.mutable:
+            cdk.Annotations.of(scope).add_warning_v2(
+                "cdk-multi-model-endpoint:rolePolicyNotAttached",
+                "role can't be changed from here: give it yourself the permissions to pull the images, to read the "
+                "models and to write logs and metrics, or SageMaker refuses the model",
+            )
 
-    def grant(
-        actions: list[str], resources: list[str], conditions: dict[str, dict[str, object]] | None = None
-    ) -> iam.Grant:
-        return iam.Grant.add_to_principal(grantee=role, actions=actions, resource_arns=resources, conditions=conditions)
-
-    log_group = stack.format_arn(
-        service="logs",
-        resource="log-group",
-        resource_name=f"/aws/sagemaker/Endpoints/{endpoint_name}",
-        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-    )
-    grants = [
-        grant(
-            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-            list(dict.fromkeys(repository_arns)),
-        ),
-        grant(
+    def grant_telemetry(self, stack: cdk.Stack, endpoint_name: str) -> None:
+        """Allow to write this endpoint's logs and metrics."""
+        log_group = stack.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"/aws/sagemaker/Endpoints/{endpoint_name}",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        self._grant(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [log_group, f"{log_group}:*"],
-        ),
-        grant(["cloudwatch:PutMetricData"], ["*"], {"StringEquals": {"cloudwatch:namespace": _NAMESPACES}}),
-        *(store.grant_read(role) for store in model_stores),
-    ]
-    objects = [f"arn:{cdk.Aws.PARTITION}:s3:::{url.removeprefix('s3://')}" for url in model_data_urls]
-    if objects:
-        grants.append(grant(["s3:GetObject"], objects))
-    return grants
+        )
+        self._grant(["cloudwatch:PutMetricData"], ["*"], {"StringEquals": {"cloudwatch:namespace": _NAMESPACES}})
+
+    def grant_pull(self, images: Iterable[BoundImage]) -> None:
+        """Allow to pull images, from their repositories alone."""
+        repositories = self._new(image.repository_arn for image in images)
+        if repositories:
+            self._grant(
+                ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], repositories
+            )
+
+    def grant_read(self, store: ModelStore) -> None:
+        """Allow to read a store's models."""
+        if self._new([store]):
+            self.permissions.append(store.grant_read(self.role))
+
+    def grant_objects(self, urls: Iterable[str]) -> None:
+        """Allow to read single objects, by their S3 URLs."""
+        objects = self._new(f"arn:{cdk.Aws.PARTITION}:s3:::{url.removeprefix('s3://')}" for url in urls)
+        if objects:
+            self._grant(["s3:GetObject"], objects)
+
+    def grant_network(self) -> None:
+        """Allow to put network interfaces into a VPC. EC2 knows no resources for most of these actions."""
+        self._grant(
+            [
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            ["*"],
+        )
+
+    def grant_volume_key(self, key: kms.IKey) -> None:
+        """Allow the key's use for volumes, by AWS services alone."""
+        self._grant(["kms:CreateGrant"], [key.key_arn], {"Bool": {"kms:GrantIsForAWSResource": "true"}})
+
+    def _new(self, things: Iterable[T]) -> list[T]:
+        """The things that were not granted before."""
+        new = [thing for thing in dict.fromkeys(things) if thing not in self._granted]
+        self._granted.update(new)
+        return new
+
+    def _grant(
+        self, actions: list[str], resources: list[str], conditions: dict[str, dict[str, object]] | None = None
+    ) -> None:
+        self.permissions.append(
+            iam.Grant.add_to_principal(
+                grantee=self.role, actions=actions, resource_arns=resources, conditions=conditions
+            )
+        )

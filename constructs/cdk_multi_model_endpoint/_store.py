@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
@@ -98,6 +99,8 @@ class ModelStore(Construct):
         bucket: An existing bucket in the endpoint's region. Left out, the store makes one.
         prefix: The folder in the bucket; a ``/`` is added at its end where it is missing. It can't be empty: the
             endpoint may read what is under the prefix, never a whole bucket.
+        encryption_key: A key for the bucket that the store makes. Left out, Amazon S3's own. An existing bucket's key
+            is found by itself where the CDK knows it.
         removal_policy: What becomes of the bucket that the store makes when it leaves the stack.
 
     Raises:
@@ -122,12 +125,16 @@ class ModelStore(Construct):
         *,
         bucket: s3.IBucket | None = None,
         prefix: str = "models/",
+        encryption_key: kms.IKey | None = None,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(scope, construct_id)
-        raise_if_any(self, validate.prefix("prefix", prefix))
+        problems = list(validate.prefix("prefix", prefix))
+        if bucket is not None and encryption_key is not None:
+            problems.append("encryption_key must not be given with bucket: an existing bucket has its own")
+        raise_if_any(self, problems)
         self.prefix = prefix if prefix.endswith("/") else f"{prefix}/"
-        self.bucket = self._create_bucket(removal_policy) if bucket is None else bucket
+        self.bucket = self._create_bucket(encryption_key, removal_policy) if bucket is None else bucket
         self.url = f"s3://{self.bucket.bucket_name}/{self.prefix}"
         raise_if_any(self, validate.model_data_url("prefix", self.url))
         # In a scope of their own, so that a model may be called "Bucket"
@@ -177,27 +184,43 @@ class ModelStore(Construct):
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
-        grant = iam.Grant.add_to_principal(
-            grantee=grantee,
-            actions=["s3:GetObject"],
-            resource_arns=[self.bucket.arn_for_objects(f"{self.prefix}*")],
-        ).combine(
-            iam.Grant.add_to_principal(
-                grantee=grantee,
-                actions=["s3:ListBucket"],
-                resource_arns=[self.bucket.bucket_arn],
-                conditions={"StringLike": {"s3:prefix": f"{self.prefix}*"}},
-            )
-        )
+        grant = self._grant_objects(grantee, "s3:GetObject").combine(self._grant_list(grantee))
         key = self.bucket.encryption_key
         return grant if key is None else grant.combine(key.grant_decrypt(grantee))
 
-    def _create_bucket(self, removal_policy: cdk.RemovalPolicy) -> s3.Bucket:
+    def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow to add models under the prefix, to list them, and to encrypt them; for a pipeline that trains models.
+
+        It does not allow to read or delete. Give every artifact a new name: SageMaker may keep an old copy loaded.
+        """
+        grant = self._grant_objects(grantee, "s3:PutObject", "s3:AbortMultipartUpload").combine(
+            self._grant_list(grantee)
+        )
+        key = self.bucket.encryption_key
+        # A multipart upload also decrypts its own parts
+        return grant if key is None else grant.combine(key.grant_encrypt_decrypt(grantee))
+
+    def _grant_objects(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        return iam.Grant.add_to_principal(
+            grantee=grantee, actions=[*actions], resource_arns=[self.bucket.arn_for_objects(f"{self.prefix}*")]
+        )
+
+    def _grant_list(self, grantee: iam.IGrantable) -> iam.Grant:
+        return iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["s3:ListBucket"],
+            resource_arns=[self.bucket.bucket_arn],
+            conditions={"StringLike": {"s3:prefix": f"{self.prefix}*"}},
+        )
+
+    def _create_bucket(self, encryption_key: kms.IKey | None, removal_policy: cdk.RemovalPolicy) -> s3.Bucket:
         return s3.Bucket(
             self,
             "Bucket",
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.S3_MANAGED if encryption_key is None else s3.BucketEncryption.KMS,
+            encryption_key=encryption_key,
+            bucket_key_enabled=None if encryption_key is None else True,
             enforce_ssl=True,
             versioned=True,
             removal_policy=removal_policy,
@@ -209,11 +232,7 @@ class ModelStore(Construct):
             read = iam.Grant.add_to_principal(
                 grantee=uploader, actions=["s3:GetObject"], resource_arns=[asset.bucket.arn_for_objects("*")]
             )
-            write = iam.Grant.add_to_principal(
-                grantee=uploader,
-                actions=["s3:PutObject"],
-                resource_arns=[self.bucket.arn_for_objects(f"{self.prefix}*")],
-            )
+            write = self._grant_objects(uploader, "s3:PutObject")
             key = self.bucket.encryption_key
             self._permission = [read, write] if key is None else [read, write, key.grant_encrypt(uploader)]
         return self._permission

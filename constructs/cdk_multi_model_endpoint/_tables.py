@@ -35,6 +35,7 @@ class InstanceType:
     """
 
     arm64: bool | None
+    vcpus: int | None
     gpus: int
     local_storage: bool
     multi_model: str

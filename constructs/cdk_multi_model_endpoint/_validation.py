@@ -20,6 +20,11 @@ ENVIRONMENT_TEXT_MAX = 1024
 ENVIRONMENT_BYTES_MAX = 32 * 1024
 MODEL_DATA_URL_MAX = 1024
 OBJECT_KEY_MAX = 1024
+TARGET_MODEL_MAX = 1024
+VARIANTS_MAX = 10
+SUBNETS_MAX = 16
+SECURITY_GROUPS_MAX = 5
+ROLLBACK_ALARMS_MAX = 10
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _ENVIRONMENT_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -48,6 +53,38 @@ def within(argument: str, value: float | None, minimum: float, maximum: float, u
     """An optional number within bounds."""
     if value is not None and not is_token(value) and not minimum <= value <= maximum:
         yield f"{argument} must be {minimum} to {maximum} {unit}, got {value}"
+
+
+def percentage(argument: str, value: float) -> Iterator[str]:
+    """A share of something that can't be none of it."""
+    if not is_token(value) and not 0 < value <= 100:
+        yield f"{argument} must be above 0 and at most 100 percent, got {value}"
+
+
+def capacity(min_capacity: int | None, max_capacity: int | None) -> Iterator[str]:
+    """The bounds of an instance count."""
+    if min_capacity is not None:
+        yield from at_least("min_capacity", min_capacity, 1)
+    if max_capacity is not None:
+        yield from at_least("max_capacity", max_capacity, 1)
+    if (
+        min_capacity is not None
+        and max_capacity is not None
+        and not is_token(min_capacity)
+        and not is_token(max_capacity)
+        and min_capacity > max_capacity
+    ):
+        yield f"min_capacity must be at most max_capacity, got {min_capacity} and {max_capacity}"
+
+
+def capacity_around(argument: str, value: int, min_capacity: int, max_capacity: int) -> Iterator[str]:
+    """Whether an instance count is within the bounds of its scaling."""
+    if is_token(value):
+        return
+    if not is_token(min_capacity) and min_capacity > value:
+        yield f"min_capacity must be at most {argument} {value}, got {min_capacity}"
+    if not is_token(max_capacity) and max_capacity < value:
+        yield f"max_capacity must be at least {argument} {value}, got {max_capacity}"
 
 
 def environment(argument: str, value: Mapping[str, str]) -> Iterator[str]:
@@ -113,7 +150,7 @@ def instance_type(argument: str, value: str) -> Iterator[str]:
 
 def architecture(argument: str, value: str, image_architecture: str | None) -> Iterator[str]:
     """Whether an image runs on an instance type's processor, where both are known."""
-    known = _known(value)
+    known = known_instance_type(value)
     if known is None or known.arm64 is None or image_architecture is None:
         return
     of_instance = "arm64" if known.arm64 else "x86_64"
@@ -154,6 +191,59 @@ def model_name(argument: str, value: str) -> Iterator[str]:
         yield f"{argument} must not end in '.tar.gz', got {value!r}: the archive's name is made from it and its content"
 
 
+def target_model_pattern(value: str) -> Iterator[str]:
+    """A pattern of target models in a policy."""
+    if is_token(value):
+        return
+    if not value or len(value) > TARGET_MODEL_MAX:
+        yield f"target_models must be patterns of 1 to {TARGET_MODEL_MAX} characters, got {len(value)}"
+    elif value.startswith("/"):
+        yield (
+            f"target_models must be relative to the store's prefix, got {value!r}: it would match nothing, "
+            f"write {value.lstrip('/')!r}"
+        )
+    elif not _TARGET_MODEL.fullmatch(value):
+        yield f"target_models must be printable ASCII characters that don't start with a blank, got {value!r}"
+
+
+def variant_names(names: Sequence[str]) -> Iterator[str]:
+    """The variants of an endpoint, by name."""
+    if len(names) > VARIANTS_MAX:
+        yield f"an endpoint has at most {VARIANTS_MAX} variants, got {len(names)}"
+    for variant in sorted({variant for variant in names if names.count(variant) > 1}):
+        yield f"variant_name must be unique within an endpoint, got {variant!r} a second time"
+
+
+def weights(values: Sequence[float]) -> Iterator[str]:
+    """The weights of all variants together."""
+    if not any(is_token(value) or value > 0 for value in values):
+        yield "initial_variant_weight must be above 0 for at least one variant: otherwise none gets traffic"
+
+
+def encryption_key(argument: str, value: str) -> Iterator[str]:
+    """Whether an instance type has a volume that a key could encrypt."""
+    known = known_instance_type(value)
+    if known is not None and known.local_storage:
+        yield (
+            f"encryption_key must not be given with {argument} {value!r}: its local NVMe storage is encrypted by the "
+            "hardware, and SageMaker refuses a key"
+        )
+
+
+def rollback_alarms(count: int) -> Iterator[str]:
+    """The alarms that roll an update back."""
+    if not 1 <= count <= ROLLBACK_ALARMS_MAX:
+        yield f"an endpoint has 1 to {ROLLBACK_ALARMS_MAX} rollback alarms, got {count}"
+
+
+def vpc(subnet_count: int, security_group_count: int) -> Iterator[str]:
+    """The network of a model."""
+    if not 1 <= subnet_count <= SUBNETS_MAX:
+        yield f"vpc_subnets must select 1 to {SUBNETS_MAX} subnets, got {subnet_count}"
+    if not 1 <= security_group_count <= SECURITY_GROUPS_MAX:
+        yield f"security_groups must be 1 to {SECURITY_GROUPS_MAX}, got {security_group_count}"
+
+
 def object_key(argument: str, prefix: str, target_model: str) -> Iterator[str]:
     """The length of a model's key in S3, and so of its ``TargetModel``."""
     length = len(target_model) if is_token(prefix) else len(prefix) + len(target_model)
@@ -164,63 +254,8 @@ def object_key(argument: str, prefix: str, target_model: str) -> Iterator[str]:
         )
 
 
-def instance_count_warnings(argument: str, value: int) -> Iterator[tuple[str, str]]:
-    """A warning, with its id, about an endpoint in a single Availability Zone."""
-    if value == 1:
-        yield (
-            "singleInstance",
-            f"{argument} is 1: the endpoint lives in one Availability Zone; AWS advises at least 2 instances",
-        )
-
-
-def instance_type_warnings(argument: str, value: str) -> Iterator[tuple[str, str]]:
-    """Warnings, with their ids, about instance types outside AWS's documented list."""
-    if is_token(value):
-        return
-    known = instance_types().get(value)
-    if known is None:
-        yield (
-            "unknownInstanceType",
-            f"{argument} {value!r} is not a SageMaker endpoint instance type that this library knows; "
-            "it may be newer than the library, or misspelt",
-        )
-    elif known.multi_model == "gpu-multi":
-        yield (
-            "multiGpuInstanceType",
-            f"{argument} {value!r} has {known.gpus} GPUs; AWS documents multi-model endpoints for instance types with "
-            "a single GPU only",
-        )
-    elif known.multi_model == "gpu-single-undocumented":
-        yield (
-            "undocumentedGpuInstanceType",
-            f"{argument} {value!r} is not among the GPU instance types that AWS documents for multi-model endpoints "
-            "(p2, p3, g4dn, g5 with one GPU)",
-        )
-
-
-def gpu_image_warnings(argument: str, value: str, family: str | None) -> Iterator[tuple[str, str]]:
-    """A warning, with its id, about an image other than Triton on a GPU."""
-    known = _known(value)
-    if known is not None and known.gpus and family != "sagemaker-tritonserver":
-        yield (
-            "gpuImageNotTriton",
-            f"{argument} {value!r} has a GPU, and NVIDIA Triton is the only image that AWS documents for multi-model "
-            "endpoints on GPUs: InferenceImage.triton",
-        )
-
-
-def volume_warnings(argument: str, value: str) -> Iterator[tuple[str, str]]:
-    """A warning, with its id, about a volume size where no volume is attached."""
-    known = _known(value)
-    if known is not None and known.local_storage:
-        yield (
-            "volumeSizeOnLocalStorage",
-            f"volume_size has no effect with {argument} {value!r}: it has local NVMe storage, and SageMaker attaches "
-            "no volume",
-        )
-
-
-def _known(value: str) -> InstanceType | None:
+def known_instance_type(value: str) -> InstanceType | None:
+    """What is known of an instance type; None for a token, or a type newer than the table."""
     return None if is_token(value) else instance_types().get(value)
 
 

@@ -1,20 +1,25 @@
-"""A production variant: the instances that host a model, and their share of the traffic."""
+"""Production variants: the instances that host a model, and their share of the traffic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
 
 from . import _validation as validate
+from . import _warnings as advise
+from ._errors import raise_if_any
 from ._image import InferenceImage
+from ._metrics import VariantMetrics
+from ._scaling import ScalableInstanceCount
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variant:
-    """What the endpoint's arguments say of one variant; they are documented there."""
+class VariantOptions:
+    """What the arguments of ``MultiModelEndpoint`` or ``add_variant`` say of one variant; they are documented there."""
 
     variant_name: str
     instance_type: str
@@ -37,11 +42,11 @@ class Variant:
 
     def warnings(self, image: InferenceImage) -> Iterator[tuple[str, str]]:
         """What AWS advises against, with the ids to acknowledge it by."""
-        yield from validate.instance_count_warnings("initial_instance_count", self.initial_instance_count)
-        yield from validate.instance_type_warnings("instance_type", self.instance_type)
-        yield from validate.gpu_image_warnings("instance_type", self.instance_type, image.family)
+        yield from advise.instance_count("initial_instance_count", self.initial_instance_count)
+        yield from advise.instance_type("instance_type", self.instance_type)
+        yield from advise.gpu_image("instance_type", self.instance_type, image.family)
         if self.volume_size is not None:
-            yield from validate.volume_warnings("instance_type", self.instance_type)
+            yield from advise.volume("instance_type", self.instance_type)
 
     def render(self, model: sagemaker.CfnModel) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
         """The variant as the endpoint configuration has it."""
@@ -55,6 +60,79 @@ class Variant:
             model_data_download_timeout_in_seconds=_seconds(self.model_data_download_timeout),
             container_startup_health_check_timeout_in_seconds=_seconds(self.container_startup_health_check_timeout),
         )
+
+
+class ProductionVariant(VariantMetrics):
+    """A production variant of an endpoint: its metrics, and its scaling.
+
+    Made by ``MultiModelEndpoint`` and its ``add_variant``.
+
+    Attributes:
+        instance_type: Its instances.
+        initial_instance_count: How many it starts with.
+        model_cache: Whether its container keeps models loaded.
+    """
+
+    instance_type: str
+    initial_instance_count: int
+    model_cache: bool
+
+    def __init__(
+        self,
+        scope: Construct,
+        endpoint: sagemaker.CfnEndpoint,
+        endpoint_name: str,
+        options: VariantOptions,
+        model_cache: bool,
+        on_autoscaled: Callable[[], None],
+    ) -> None:
+        super().__init__(endpoint_name, options.variant_name)
+        self.instance_type = options.instance_type
+        self.initial_instance_count = options.initial_instance_count
+        self.model_cache = model_cache
+        self._scope = scope
+        self._endpoint = endpoint
+        self._endpoint_name = endpoint_name
+        self._on_autoscaled = on_autoscaled
+        self._scaling: ScalableInstanceCount | None = None
+
+    def auto_scale_instance_count(self, *, max_capacity: int, min_capacity: int | None = None) -> ScalableInstanceCount:
+        """Let the instance count follow the load; call the policies of what it returns.
+
+        From then on an update of the endpoint keeps the live instance count, unless the endpoint's
+        ``retain_variant_properties`` is False.
+
+        Args:
+            max_capacity: The most instances, at least the initial count.
+            min_capacity: The fewest instances, 1 to the initial count. Left out, the initial count, so that scaling
+                does not undo the two Availability Zones.
+
+        Raises:
+            InvalidEndpointError: If the bounds don't fit, or the variant scales already.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-endpoints-autoscaling.html
+        """
+        initial = self.initial_instance_count
+        minimum = initial if min_capacity is None else min_capacity
+        problems = list(validate.capacity(minimum, max_capacity))
+        problems += validate.capacity_around("initial_instance_count", initial, minimum, max_capacity)
+        if self._scaling is not None:
+            problems.append(
+                f"auto_scale_instance_count can be called once per variant, got {self.variant_name!r} again"
+            )
+        raise_if_any(self._scope, problems)
+        self._scaling = ScalableInstanceCount(
+            self._scope,
+            f"Scaling-{self.variant_name}",
+            endpoint=self._endpoint,
+            endpoint_name=self._endpoint_name,
+            metrics=self,
+            instance_type=self.instance_type,
+            min_capacity=minimum,
+            max_capacity=max_capacity,
+        )
+        self._on_autoscaled()
+        return self._scaling
 
 
 def _gibibytes(size: cdk.Size | None) -> float | None:

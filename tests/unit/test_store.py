@@ -192,3 +192,18 @@ def imported_again(stack: cdk.Stack) -> s3.IBucket:
 
 def as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+def test_grants_to_publish_under_the_prefix_alone(stack: cdk.Stack) -> None:
+    role = iam.Role(stack, "Trainer", assumed_by=iam.AccountRootPrincipal())
+    bucket = s3.Bucket(stack, "Bucket", encryption_key=kms.Key(stack, "Key"))
+    ModelStore(stack, "Models", bucket=bucket).grant_publish(role).assert_success()
+    arn = stack.resolve(bucket.bucket_arn)
+    put, listing, key = resource(Template.from_stack(stack), "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    assert put == {
+        "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
+        "Effect": "Allow",
+        "Resource": {"Fn::Join": ["", [arn, "/models/*"]]},
+    }
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": "models/*"}}
+    assert "kms:GenerateDataKey*" in key["Action"]

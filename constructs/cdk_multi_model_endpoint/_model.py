@@ -1,0 +1,47 @@
+"""The containers of a model, checked and rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from aws_cdk import aws_sagemaker as sagemaker
+
+from . import _validation as validate
+from ._container import MultiModelContainer, PipelineContainer
+from ._image import BoundImage
+
+Container = MultiModelContainer | PipelineContainer
+
+
+def container_problems(containers: Sequence[Container]) -> Iterator[str]:
+    """What SageMaker would refuse of a model's containers, in pipeline order."""
+    for container in containers:
+        yield from validate.environment("environment", container.environment)
+        yield from validate.name("container_hostname", container.container_hostname)
+        if isinstance(container, PipelineContainer):
+            yield from validate.object_url("model_data_url", container.model_data_url)
+    yield from validate.environments("environment", [container.environment for container in containers])
+    yield from validate.pipeline([container.container_hostname for container in containers])
+    if sum(isinstance(container, MultiModelContainer) for container in containers) > 1:
+        yield "preprocessors and postprocessors must be PipelineContainers: SageMaker allows one multi-model container"
+
+
+def render_container(container: Container, image: BoundImage) -> sagemaker.CfnModel.ContainerDefinitionProperty:
+    """A container as the model has it."""
+    if isinstance(container, PipelineContainer):
+        return sagemaker.CfnModel.ContainerDefinitionProperty(
+            image=image.uri,
+            model_data_url=container.model_data_url,
+            environment=container.environment or None,
+            container_hostname=container.container_hostname,
+        )
+    return sagemaker.CfnModel.ContainerDefinitionProperty(
+        image=image.uri,
+        mode="MultiModel",
+        model_data_url=container.model_store.url,
+        multi_model_config=sagemaker.CfnModel.MultiModelConfigProperty(
+            model_cache_setting="Enabled" if container.model_cache else "Disabled"
+        ),
+        environment=container.environment or None,
+        container_hostname=container.container_hostname,
+    )

@@ -1,0 +1,227 @@
+"""Deployment policies and rollback alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk.assertions import Annotations, Match, Template
+
+from cdk_multi_model_endpoint import DeploymentPolicy, InvalidEndpointError
+
+from .conftest import MakeEndpoint, resource
+
+MINUTES = cdk.Duration.minutes
+SECONDS = cdk.Duration.seconds
+
+
+def deployment_config(stack: cdk.Stack) -> Any:
+    return resource(Template.from_stack(stack), "AWS::SageMaker::Endpoint").get("DeploymentConfig")
+
+
+def test_is_sagemakers_own_by_default(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint()
+    assert deployment_config(stack) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (
+            DeploymentPolicy.all_at_once(termination_wait=MINUTES(1), maximum_execution_time=MINUTES(30)),
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+                    "TerminationWaitInSeconds": 60,
+                    "MaximumExecutionTimeoutInSeconds": 1800,
+                }
+            },
+        ),
+        (
+            DeploymentPolicy.canary(percent=10, wait=MINUTES(5)),
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {
+                        "Type": "CANARY",
+                        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
+                        "WaitIntervalInSeconds": 300,
+                    }
+                }
+            },
+        ),
+        (
+            DeploymentPolicy.linear(instances=1, wait=MINUTES(5)),
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {
+                        "Type": "LINEAR",
+                        "LinearStepSize": {"Type": "INSTANCE_COUNT", "Value": 1},
+                        "WaitIntervalInSeconds": 300,
+                    }
+                }
+            },
+        ),
+        (
+            DeploymentPolicy.rolling(percent=50, wait=MINUTES(5), maximum_execution_time=MINUTES(30)),
+            {
+                "RollingUpdatePolicy": {
+                    "MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+                    "WaitIntervalInSeconds": 300,
+                    "MaximumExecutionTimeoutInSeconds": 1800,
+                }
+            },
+        ),
+    ],
+)
+def test_renders(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, policy: DeploymentPolicy, expected: dict[str, Any]
+) -> None:
+    make_endpoint(deployment=policy)
+    assert deployment_config(stack) == expected
+
+
+@pytest.mark.parametrize(
+    ("policy", "count", "problem"),
+    [
+        (DeploymentPolicy.canary(percent=51, wait=MINUTES(1)), 4, "canary percent must be 1 to 50 percent, got 51"),
+        (DeploymentPolicy.linear(percent=9, wait=MINUTES(1)), 4, "linear percent must be 10 to 50 percent, got 9"),
+        (DeploymentPolicy.rolling(percent=4, wait=MINUTES(1)), 4, "rolling percent must be 5 to 50 percent, got 4"),
+        (DeploymentPolicy.canary(instances=3, wait=MINUTES(1)), 4, "instances must be 1 to 2 for 4 instances, got 3"),
+        (DeploymentPolicy.canary(instances=0, wait=MINUTES(1)), 4, "instances must be 1 to 2 for 4 instances, got 0"),
+        (
+            DeploymentPolicy.linear(instances=1, wait=MINUTES(1)),
+            20,
+            "instances must be 2 to 10 for 20 instances, got 1",
+        ),
+        (DeploymentPolicy.canary(wait=MINUTES(1)), 4, "canary needs either percent or instances"),
+        (
+            DeploymentPolicy.canary(percent=10, instances=1, wait=MINUTES(1)),
+            4,
+            "either percent or instances, got 10, 1",
+        ),
+        (
+            DeploymentPolicy.canary(percent=50, wait=MINUTES(1)),
+            1,
+            "must be all_at_once for a variant with one instance",
+        ),
+        (
+            DeploymentPolicy.rolling(percent=50, wait=MINUTES(1)),
+            1,
+            "must be all_at_once for a variant with one instance",
+        ),
+        (DeploymentPolicy.canary(percent=50, wait=MINUTES(61)), 4, "wait must be 0 to 3600 seconds, got 3660"),
+        (DeploymentPolicy.all_at_once(termination_wait=MINUTES(61)), 4, "termination_wait must be 0 to 3600 seconds"),
+        (DeploymentPolicy.all_at_once(maximum_execution_time=SECONDS(599)), 4, "must be 600 to 28800 seconds, got 599"),
+        (
+            DeploymentPolicy.linear(percent=10, wait=MINUTES(2), maximum_execution_time=MINUTES(18)),
+            4,
+            "more than the waits' 1080 seconds, got 1080",
+        ),
+    ],
+)
+def test_refuses(make_endpoint: MakeEndpoint, policy: DeploymentPolicy, count: int, problem: str) -> None:
+    with pytest.raises(InvalidEndpointError, match=problem):
+        make_endpoint(deployment=policy, initial_instance_count=count)
+
+
+def test_refuses_rolling_for_a_second_variant(make_endpoint: MakeEndpoint) -> None:
+    endpoint = make_endpoint(deployment=DeploymentPolicy.rolling(percent=50, wait=MINUTES(1)))
+    with pytest.raises(InvalidEndpointError, match="must not be rolling for several variants, got 2: use linear"):
+        endpoint.add_variant("Green", instance_type="ml.m5.large", initial_variant_weight=1)
+
+
+def test_leaves_tokens_to_cloudformation(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    policy = DeploymentPolicy.canary(
+        instances=1, wait=SECONDS(number), termination_wait=SECONDS(number), maximum_execution_time=SECONDS(number)
+    )
+    make_endpoint(deployment=policy, initial_instance_count=number)
+    assert deployment_config(stack)["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] == {"Ref": "Number"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "warned"),
+    [(DeploymentPolicy.all_at_once(), 0), (DeploymentPolicy.canary(percent=50, wait=MINUTES(1)), 1)],
+)
+def test_warns_where_awss_pages_disagree(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, policy: DeploymentPolicy, warned: int
+) -> None:
+    make_endpoint(deployment=policy)
+    found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("deploymentPolicyUndocumented"))
+    assert len(found) == warned
+
+
+class TestRollbackAlarms:
+    def alarm(self, scope: cdk.Stack, metric: cloudwatch.Metric, construct_id: str = "Alarm") -> cloudwatch.Alarm:
+        return metric.create_alarm(scope, construct_id, threshold=1, evaluation_periods=1)
+
+    def test_roll_back_all_at_once_by_default(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+        endpoint = make_endpoint()
+        alarm = self.alarm(stack, endpoint.default_variant.metric_invocation_model_errors())
+        endpoint.add_rollback_alarms(alarm)
+        assert deployment_config(stack) == {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+            },
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": stack.resolve(alarm.alarm_name)}]},
+        }
+
+    def test_keep_the_deployment_policy(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+        endpoint = make_endpoint(deployment=DeploymentPolicy.rolling(percent=50, wait=MINUTES(1)))
+        for name in ("One", "Two"):
+            endpoint.add_rollback_alarms(self.alarm(stack, endpoint.default_variant.metric_invocations(), name))
+        config = deployment_config(stack)
+        assert "RollingUpdatePolicy" in config
+        assert len(config["AutoRollbackConfiguration"]["Alarms"]) == 2
+
+    def test_may_be_looked_at_by_a_policy_that_only_the_endpoint_waits_for(
+        self, stack: cdk.Stack, make_endpoint: MakeEndpoint
+    ) -> None:
+        endpoint = make_endpoint()
+        alarm = self.alarm(stack, endpoint.default_variant.metric_invocations())
+        endpoint.add_rollback_alarms(alarm)
+        template = Template.from_stack(stack)
+        (policy_id,) = [
+            logical_id for logical_id in template.find_resources("AWS::IAM::Policy") if "Rollback" in logical_id
+        ]
+        (statement,) = template.to_json()["Resources"][policy_id]["Properties"]["PolicyDocument"]["Statement"]
+        assert statement["Action"] == "cloudwatch:DescribeAlarms"
+        assert statement["Resource"] == stack.resolve(alarm.alarm_arn)
+        template.has_resource("AWS::SageMaker::Endpoint", {"DependsOn": [policy_id]})
+        (model,) = template.find_resources("AWS::SageMaker::Model").values()
+        assert policy_id not in model["DependsOn"]
+
+    def test_make_no_cycle_with_an_alarm_on_the_new_configuration(
+        self, stack: cdk.Stack, make_endpoint: MakeEndpoint
+    ) -> None:
+        endpoint = make_endpoint()
+        metric = endpoint.default_variant.metric_invocation_model_errors(
+            dimensions_map={"EndpointConfigName": endpoint.endpoint_config.attr_endpoint_config_name}
+        )
+        endpoint.add_rollback_alarms(self.alarm(stack, metric))
+        Template.from_stack(stack)  # raises on a cycle
+
+    def test_may_be_in_another_stack(self, make_endpoint: MakeEndpoint) -> None:
+        app = cdk.App()
+        stack, other = cdk.Stack(app, "Endpoints"), cdk.Stack(app, "Alarms")
+        endpoint = make_endpoint(stack)
+        endpoint.add_rollback_alarms(self.alarm(other, endpoint.default_variant.metric_invocations()))
+        assert "AutoRollbackConfiguration" in deployment_config(stack)
+        assert stack.dependencies == [other]
+
+    def test_are_ten_at_most(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+        endpoint = make_endpoint()
+        alarm = self.alarm(stack, endpoint.default_variant.metric_invocations())
+        with pytest.raises(InvalidEndpointError, match="1 to 10 rollback alarms, got 11"):
+            endpoint.add_rollback_alarms(*[alarm] * 11)
+        with pytest.raises(InvalidEndpointError, match="1 to 10 rollback alarms, got 0"):
+            endpoint.add_rollback_alarms()
+
+    def test_work_with_a_given_role(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+        role = iam.Role.from_role_arn(stack, "Given", "arn:aws:iam::123456789012:role/given", mutable=False)
+        endpoint = make_endpoint(role=role)
+        endpoint.add_rollback_alarms(self.alarm(stack, endpoint.default_variant.metric_invocations()))
+        Template.from_stack(stack).resource_count_is("AWS::IAM::Policy", 0)

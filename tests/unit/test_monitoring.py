@@ -1,0 +1,135 @@
+"""The dashboard and the alarms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from aws_cdk.assertions import Template
+
+from cdk_multi_model_endpoint import AlarmThresholds, InferenceImage
+
+from .conftest import MakeEndpoint
+
+NONE = AlarmThresholds(
+    invocation_5xx_ratio=None,
+    model_latency=None,
+    model_cache_hit_ratio=None,
+    model_loading_wait_time=None,
+    model_unloads=None,
+    disk_utilization_percent=None,
+)
+
+
+def alarms(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
+    """The alarms' properties by what they watch."""
+    found = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
+    return {alarm["Properties"]["MetricName"]: alarm["Properties"] for alarm in found}
+
+
+def widgets(stack: cdk.Stack) -> list[dict[str, Any]]:
+    (dashboard,) = Template.from_stack(stack).find_resources("AWS::CloudWatch::Dashboard").values()
+    body = dashboard["Properties"]["DashboardBody"]
+    text = body if isinstance(body, str) else "".join(p if isinstance(p, str) else "X" for p in body["Fn::Join"][1])
+    found: list[dict[str, Any]] = json.loads(text)["widgets"]
+    return found
+
+
+def test_alarms_by_default(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    monitoring = make_endpoint().monitor("Monitoring")
+    found = alarms(stack)
+    assert len(monitoring.alarms) == len(found)
+    assert {name: (a.get("Statistic") or a["ExtendedStatistic"], a["Threshold"]) for name, a in found.items()} == {
+        "Invocation5XXErrors": ("Average", 0.01),
+        "ModelLatency": ("p99", 10_000_000),
+        "ModelLoadingWaitTime": ("p99", 30_000_000),
+        "ModelCacheHit": ("Average", 0.5),
+        "ModelUnloadingTime": ("SampleCount", 100),
+        "DiskUtilization": ("Maximum", 90),
+    }
+    assert found["ModelCacheHit"]["ComparisonOperator"] == "LessThanThreshold"
+    assert found["ModelLatency"]["ComparisonOperator"] == "GreaterThanThreshold"
+    assert {alarm["TreatMissingData"] for alarm in found.values()} == {"notBreaching"}
+    assert found["Invocation5XXErrors"]["Period"] == 60
+    assert {alarm["Period"] for name, alarm in found.items() if name != "Invocation5XXErrors"} == {300}
+
+
+def test_there_is_no_alarm_on_memory(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint().monitor("Monitoring")
+    assert "MemoryUtilization" not in alarms(stack)
+
+
+def test_thresholds_can_be_changed_and_left_out(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    thresholds = AlarmThresholds(model_latency=cdk.Duration.millis(250), model_unloads=None, invocation_5xx_ratio=0)
+    make_endpoint().monitor("Monitoring", thresholds=thresholds)
+    found = alarms(stack)
+    assert found["ModelLatency"]["Threshold"] == 250_000
+    assert found["Invocation5XXErrors"]["Threshold"] == 0
+    assert "ModelUnloadingTime" not in found
+
+
+def test_all_alarms_can_be_left_out(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    monitoring = make_endpoint().monitor("Monitoring", thresholds=NONE)
+    assert not monitoring.alarms
+    assert not alarms(stack)
+
+
+def test_without_a_cache_there_are_no_alarms_on_it(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint(model_cache=False).monitor("Monitoring")
+    assert {"ModelCacheHit", "ModelUnloadingTime"}.isdisjoint(alarms(stack))
+
+
+def test_alarms_are_for_each_variant(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    endpoint = make_endpoint()
+    endpoint.add_variant("Green", instance_type="ml.c5.large", initial_variant_weight=1)
+    monitoring = endpoint.monitor("Monitoring")
+    assert len(monitoring.alarms) == 12
+    assert len(monitoring.error_alarms) == 2
+    assert len(widgets(stack)) == 8
+
+
+@pytest.mark.parametrize("through", ["topic", "action"])
+def test_alarms_act(stack: cdk.Stack, make_endpoint: MakeEndpoint, through: str) -> None:
+    topic = sns.Topic(stack, "Topic")
+    if through == "topic":
+        make_endpoint().monitor("Monitoring", alarm_topic=topic)
+    else:
+        make_endpoint().monitor("Monitoring").add_alarm_action(actions.SnsAction(topic))
+    for alarm in alarms(stack).values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [stack.resolve(topic.topic_arn)]
+
+
+def test_error_alarms_are_good_rollback_alarms(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    endpoint = make_endpoint()
+    endpoint.add_rollback_alarms(*endpoint.monitor("Monitoring").error_alarms)
+    Template.from_stack(stack).resource_count_is("AWS::CloudWatch::Alarm", 6)
+
+
+def test_dashboard_shows_the_metrics_of_the_page(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint().monitor("Monitoring")
+    shown = {metric[1] for widget in widgets(stack) for metric in widget["properties"]["metrics"]}
+    assert shown == {
+        "Invocations",
+        "Invocation4XXErrors",
+        "Invocation5XXErrors",
+        "InvocationModelErrors",
+        "ModelLatency",
+        "OverheadLatency",
+        "ModelLoadingWaitTime",
+        "LoadedModelCount",
+        "ModelUnloadingTime",
+        "ModelCacheHit",
+        "CPUUtilization",
+        "MemoryUtilization",
+        "DiskUtilization",
+    }
+
+
+def test_dashboard_shows_gpus_where_there_are_some(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint(instance_type="ml.g4dn.xlarge", image=InferenceImage.triton("24.09")).monitor("Monitoring")
+    shown = {metric[1] for widget in widgets(stack) for metric in widget["properties"]["metrics"]}
+    assert {"GPUUtilization", "GPUMemoryUtilization"} <= shown
