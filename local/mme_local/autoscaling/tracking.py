@@ -64,14 +64,10 @@ class Situation:
 def decide(wishes: Sequence[Wish], now: Situation) -> tuple[int, str] | None:
     """The count to scale to and the cause, or None: the largest wish wins, and all must agree to scale in."""
     known = [(wish.count, wish) for wish in wishes if wish.count is not None]
-    larger = [(count, wish) for count, wish in known if count > now.count]
-    if larger:
-        allowed = [(count, wish) for count, wish in larger if _may_scale_out(wish, now)]
-        if not now.can_out or not allowed:
-            return None
-        count, wish = max(allowed, key=lambda pair: pair[0])
+    if any(count > now.count for count, _ in known):
+        count, wish = max(((_count_out(wish, now), wish) for _, wish in known), key=lambda pair: pair[0])
         count = min(count, now.maximum)
-        return (count, wish.cause) if count > now.count else None
+        return (count, wish.cause) if now.can_out and count > now.count else None
     shrinking = [wish for wish in wishes if wish.scale_in]
     if not now.can_in or not shrinking:
         return None
@@ -84,9 +80,10 @@ def decide(wishes: Sequence[Wish], now: Situation) -> tuple[int, str] | None:
     return (count, wish.cause) if count < now.count else None
 
 
-def _may_scale_out(wish: Wish, now: Situation) -> bool:
+def _count_out(wish: Wish, now: Situation) -> int:
     # during the cooldown what was added is part of what the next one asks for, so only a larger one does anything
-    return now.since_out >= wish.out_cooldown or (wish.count_from_before or 0) > now.count
+    count = wish.count if now.since_out >= wish.out_cooldown else wish.count_from_before
+    return count or 0
 
 
 def tracked(count: int, metric: float, target: float) -> int:
