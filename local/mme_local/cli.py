@@ -44,6 +44,20 @@ def cli() -> None:
     " read back from it: each start begins empty.",
 )
 @click.option(
+    "--memory-budget",
+    type=click.IntRange(min=1),
+    metavar="MIB",
+    help="Memory for the models of one instance, each counted as 1.2 times its files; beyond it, the least recently"
+    " used are unloaded. Default: no limit but the model server's own.",
+)
+@click.option(
+    "--instances",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Most model server processes of one variant, whatever its instance count says.",
+)
+@click.option(
     "--no-servers",
     is_flag=True,
     help="Start no model servers: everything deploys at once, and invocations answer 503.",
@@ -60,6 +74,8 @@ def cli() -> None:
 def serve(
     port: int,
     root: Path | None,
+    memory_budget: int | None,
+    instances: int,
     no_servers: bool,
     enforce_iam: bool,
     as_json: bool,
@@ -77,7 +93,7 @@ def serve(
     port = listener.getsockname()[1]
     with _working_folder(root) as folder:
         _set_environment(port, folder, enforce_iam)
-        hosting = NoServers() if no_servers else make_hosting(port, folder, enforce_iam)
+        hosting = NoServers() if no_servers else make_hosting(port, folder, memory_budget, instances, enforce_iam)
         served = _serve(listener, hosting, parent, folder, verbose)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -145,12 +161,17 @@ def _serve(listener: socket.socket, hosting: Hosting, parent: int | None, folder
     return server.started
 
 
-def make_hosting(port: int, folder: Path, enforce_iam: bool = False) -> Hosting:
+def make_hosting(port: int, folder: Path, memory_budget: int | None, instances: int, enforce_iam: bool) -> Hosting:
     """The data plane of ``serve``."""
     from mme_local.platform import LocalHosting
 
-    credentials = role_credentials if enforce_iam else None
-    return LocalHosting(f"http://127.0.0.1:{port}", folder / "hosting", role_credentials=credentials)
+    return LocalHosting(
+        f"http://127.0.0.1:{port}",
+        folder / "hosting",
+        memory_budget=None if memory_budget is None else memory_budget * 1024**2,
+        max_instances=instances,
+        role_credentials=role_credentials if enforce_iam else None,
+    )
 
 
 def export_line(port: int) -> str:
