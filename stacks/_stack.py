@@ -9,7 +9,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint
+from cdk_multi_model_endpoint import (
+    DeploymentPolicy,
+    InferenceImage,
+    ModelStore,
+    MultiModelContainer,
+    MultiModelEndpoint,
+)
 
 MODELS = Path(__file__).parent / "models"
 
@@ -21,7 +27,9 @@ class MultiModelStack(cdk.Stack):
     ``-c cpu.instance_type=…`` and ``-c gpu.instance_type=…``:
 
     - ``image``: the URI of another image in Amazon ECR
-    - ``instance_type``, ``instance_count``
+    - ``instance_type``, ``instance_count``; ``max_instance_count``: how far to scale, 4 unless given
+    - ``max_requests_per_second``: what one instance takes, for scaling; find it by a load test
+    - ``deployment_wait``: how many seconds an update watches its canary, 300 unless given
     - ``bucket``: the name of an existing bucket; ``prefix``: the folder of the models in it
     - ``model_cache``: ``false`` unloads a model after every call
     """
@@ -40,6 +48,7 @@ class MultiModelStack(cdk.Stack):
         super().__init__(scope, construct_id, **stack)
         self._context = context
 
+        instance_count = int(self._setting("instance_count", 2))
         bucket_name = self._setting("bucket")
         store = ModelStore(
             self,
@@ -58,12 +67,30 @@ class MultiModelStack(cdk.Stack):
                 model_cache=str(self._setting("model_cache", "true")).lower() != "false",
             ),
             instance_type=self._setting("instance_type", instance_type),
-            initial_instance_count=int(self._setting("instance_count", 2)),
+            initial_instance_count=instance_count,
+            deployment=self._deployment(instance_count),
+        )
+        endpoint.default_variant.auto_scale_instance_count(
+            max_capacity=int(self._setting("max_instance_count", max(4, instance_count)))
+        ).scale_on_invocations("Load", max_requests_per_second=float(self._setting("max_requests_per_second", 50)))
+        monitoring = endpoint.monitor("Monitoring")
+        endpoint.add_rollback_alarms(*monitoring.error_alarms)
+
+        cdk.Annotations.of(endpoint).acknowledge_warning(
+            "cdk-multi-model-endpoint:deploymentPolicyUndocumented",
+            "AWS's page on deployment guardrails lists what they exclude, and multi-model endpoints are not in it",
         )
 
         cdk.CfnOutput(self, "EndpointName", value=endpoint.endpoint_name)
         cdk.CfnOutput(self, "ModelStoreUrl", value=store.url)
         cdk.CfnOutput(self, "TargetModels", value=",".join(model.target_model for model in stored))
+
+    def _deployment(self, instance_count: int) -> DeploymentPolicy:
+        if instance_count < 2:
+            return DeploymentPolicy.all_at_once()
+        return DeploymentPolicy.canary(
+            percent=50, wait=cdk.Duration.seconds(int(self._setting("deployment_wait", 300)))
+        )
 
     def _setting(self, key: str, default: Any = None) -> Any:
         for name in (f"{self._context}.{key}", key):
