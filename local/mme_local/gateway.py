@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -20,9 +21,10 @@ import structlog
 
 from mme_local import autoscaling
 from mme_local.hosting import Hosting
-from mme_local.iam import Iam
+from mme_local.iam import Iam, role_credentials
 from mme_local.provisioning import Kind, Provisions
 from mme_local.sagemaker import SageMaker, Scope
+from mme_local.sagemaker.alarms import CloudWatchAlarms
 from mme_local.sagemaker.cloudformation import TYPES, Provisioner
 from mme_local.sagemaker.permissions import needed, needed_to_invoke
 
@@ -84,12 +86,16 @@ class Gateway:
         self._ministack: Any = importlib.import_module("ministack.app")
         self._router: Any = importlib.import_module("ministack.core.router")
         self._iam = Iam() if self._ministack.AUTH else None
-        self.sagemaker = SageMaker(hosting, roles=self._iam)
+        alarms = CloudWatchAlarms(
+            os.environ.get("AWS_ENDPOINT_URL", ""), role_credentials if self._iam is not None else None
+        )
+        self.sagemaker = SageMaker(hosting, roles=self._iam, alarms=alarms)
         self._provisioner = Provisioner(self.sagemaker, _request_scope)
         self.autoscaling = autoscaling.AutoScaling(self.sagemaker)
         self._scaling_provisioner = autoscaling.Provisioner(self.autoscaling, _request_scope)
         self._plug_in_service()
         self._plug_in_scaling()
+        _look_at_dimensions()
         self._plug_in_resource_types(self._provisioner, TYPES)
         self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)
 
@@ -223,6 +229,26 @@ def _resource_handlers(provisioner: Provisions[K], kind: K) -> dict[str, Callabl
         provisioner.delete(kind, physical_id)
 
     return {"create": partial(provisioner.create, kind), "update": update, "delete": delete}
+
+
+def _look_at_dimensions() -> None:
+    """Let an alarm look at the metric with its own dimensions: MiniStack takes that of all endpoints together."""
+    cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
+    evaluate = cloudwatch._evaluate_alarm
+    if getattr(evaluate, "looks_at_dimensions", False):
+        return
+
+    def evaluate_own(alarm: Mapping[str, Any]) -> None:
+        everything = cloudwatch._metrics
+        own = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))
+        cloudwatch._metrics = {key: points for key, points in everything.items() if key[2] == own}
+        try:
+            evaluate(alarm)
+        finally:
+            cloudwatch._metrics = everything
+
+    evaluate_own.looks_at_dimensions = True  # type: ignore[attr-defined]
+    cloudwatch._evaluate_alarm = evaluate_own
 
 
 def _is_local_program(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -22,6 +22,24 @@ class Hosting(Protocol):
         ``HostingError`` when it does not come up; the old fleet then goes on serving.
         """
 
+    async def begin(self, spec: EndpointSpec) -> None:
+        """Start a new fleet beside the one that serves; no request reaches it yet.
+
+        ``HostingError`` when it does not come up; then there is none.
+        """
+
+    async def shift(self, endpoint_name: str, share: float) -> None:
+        """Let the new fleet answer this share of the requests, 0 to 1."""
+
+    async def resize(self, spec: EndpointSpec, *, new: bool) -> None:
+        """Bring the new or the old fleet to these weights and instance counts; ``HostingError`` when it cannot."""
+
+    async def finish(self, endpoint_name: str, *, keep_new: bool) -> None:
+        """Give all requests to one of the two fleets; drain and stop the other."""
+
+    async def flush_metrics(self) -> None:
+        """Deliver to CloudWatch what was counted so far."""
+
     async def adjust(self, spec: EndpointSpec) -> None:
         """Apply changed weights and instance counts of the running configuration."""
 
@@ -43,6 +61,21 @@ class NoServers:
 
     async def deploy(self, spec: EndpointSpec) -> None:
         """Report the endpoint as up."""
+
+    async def begin(self, spec: EndpointSpec) -> None:
+        """Report the fleet as up: waits and alarms of a deployment count here, too."""
+
+    async def shift(self, endpoint_name: str, share: float) -> None:
+        """There is no traffic."""
+
+    async def resize(self, spec: EndpointSpec, *, new: bool) -> None:
+        """There is nothing to resize."""
+
+    async def finish(self, endpoint_name: str, *, keep_new: bool) -> None:
+        """There is nothing to stop."""
+
+    async def flush_metrics(self) -> None:
+        """There is nothing to deliver."""
 
     async def adjust(self, spec: EndpointSpec) -> None:
         """There is nothing to adjust."""

@@ -26,6 +26,11 @@ def new_variants(region: Region, config: EndpointConfig) -> list[Variant]:
     ]
 
 
+def instance_types(config: EndpointConfig) -> dict[str, str]:
+    """The instance types of the variants that have one, by name."""
+    return {v["VariantName"]: v["InstanceType"] for v in config.variants if "InstanceType" in v}
+
+
 def retain(variants: Sequence[Variant], running: Sequence[Variant], excluded: Collection[str]) -> None:
     """Give variants the live properties of the running ones of the same name (``RetainAllVariantProperties``)."""
     live = {variant.name: variant for variant in running}

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 import structlog
 
 from mme_local.hosting import Hosting, HostingError
-from mme_local.sagemaker import deployment, listing, rules
+from mme_local.sagemaker import deployment, describing, guardrails, listing, rules
 from mme_local.sagemaker.errors import SageMakerError, ValidationError
-from mme_local.sagemaker.records import Endpoint, EndpointConfig, Region, Scope, Variant
+from mme_local.sagemaker.records import Endpoint, EndpointConfig, PendingDeployment, Region, Scope, Variant
 from mme_local.sagemaker.tags import tag_map
+from mme_local.spec import EndpointSpec
 
 log = structlog.get_logger(__name__)
 
@@ -37,10 +38,16 @@ class Endpoints:
 
     Args:
         hosting: Who runs their model servers.
+        alarms: The alarms that send a deployment back.
+        clock: Measures the waits of deployments.
     """
 
-    def __init__(self, hosting: Hosting) -> None:
+    def __init__(
+        self, hosting: Hosting, *, alarms: guardrails.Alarms | None = None, clock: guardrails.Clock | None = None
+    ) -> None:
         self._hosting = hosting
+        self._alarms = alarms
+        self._clock = clock or guardrails.RealClock()
         self._hosted: dict[str, tuple[Scope, Endpoint]] = {}
         self.scaling: Scaling | None = None
 
@@ -72,7 +79,7 @@ class Endpoints:
         config = region.configs.get(request["EndpointConfigName"])
         variants = deployment.new_variants(region, config)
         policy = request.get("DeploymentConfig")
-        rules.check_deployment(policy or {}, [], [variant.name for variant in variants])
+        rules.check_deployment(policy or {}, [], _counts(variants))
         endpoint = Endpoint(
             name,
             region.endpoints.arn(name),
@@ -88,27 +95,12 @@ class Endpoints:
 
     def describe(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
         """DescribeEndpoint."""
-        endpoint = region.endpoints.get(request["EndpointName"])
-        answer = {
-            **_summary(endpoint),
-            "EndpointConfigName": endpoint.config_name,
-            "FailureReason": endpoint.failure_reason,
-            "LastDeploymentConfig": endpoint.deployment_config,
-            "DataCaptureConfig": _capture_summary(endpoint.capture),
-        }
-        if endpoint.variants:
-            answer["ProductionVariants"] = [_variant_summary(v, endpoint.created) for v in endpoint.variants]
-        if endpoint.pending_config_name is not None:
-            answer["PendingDeploymentSummary"] = {
-                "EndpointConfigName": endpoint.pending_config_name,
-                "StartTime": endpoint.modified,
-            }
-        return {name: value for name, value in answer.items() if value is not None}
+        return describing.describe(region.endpoints.get(request["EndpointName"]))
 
     def list_all(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
         """ListEndpoints."""
         endpoints, token = listing.page(listing.select(region.endpoints, request), request)
-        return listing.answer("Endpoints", [_summary(endpoint) for endpoint in endpoints], token)
+        return listing.answer("Endpoints", [describing.summary(endpoint) for endpoint in endpoints], token)
 
     def update(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
         """UpdateEndpoint: the old configuration serves until the new one does, and goes on when that fails."""
@@ -120,10 +112,10 @@ class Endpoints:
         policy = request.get("DeploymentConfig")
         if policy is None and request.get("RetainDeploymentConfig"):
             policy = endpoint.deployment_config
-        rules.check_deployment(policy or {}, [v.name for v in endpoint.variants], [v.name for v in variants])
         if request.get("RetainAllVariantProperties"):
             excluded = {e["VariantPropertyType"] for e in request.get("ExcludeRetainedVariantProperties", [])}
             deployment.retain(variants, endpoint.variants, excluded)
+        rules.check_deployment(policy or {}, [variant.name for variant in endpoint.variants], _counts(variants))
         endpoint.deployment_config = policy
         self._deploy(region, endpoint, config, variants, status="Updating", on_failure="InService")
         return {"EndpointArn": endpoint.arn}
@@ -210,12 +202,16 @@ class Endpoints:
         status: str,
         on_failure: str,
     ) -> None:
-        endpoint.pending_config_name = config.name
+        pending = PendingDeployment(config.name, variants, deployment.instance_types(config))
+        endpoint.pending = pending
         _move(endpoint, status)
 
         async def start_fleet() -> None:
             spec = deployment.spec(region, endpoint, config, variants)
-            await self._hosting.deploy(spec)
+            if endpoint.hosted is None or not endpoint.deployment_config:
+                await self._hosting.deploy(spec)
+            else:
+                await self._roll_out(region, endpoint, endpoint.hosted, spec, pending)
             endpoint.hosted = spec
             endpoint.config_name = config.name
             endpoint.variants = variants
@@ -223,11 +219,26 @@ class Endpoints:
 
         async def deploy() -> str | None:
             reason = await _outcome(start_fleet())
-            endpoint.pending_config_name = None
+            endpoint.pending = None
             _move(endpoint, "InService" if reason is None else on_failure, reason)
             return reason
 
         endpoint.operation = asyncio.create_task(deploy())
+
+    async def _roll_out(
+        self, region: Region, endpoint: Endpoint, old: EndpointSpec, new: EndpointSpec, pending: PendingDeployment
+    ) -> None:
+        config = endpoint.deployment_config or {}
+        alarms = config.get("AutoRollbackConfiguration", {}).get("Alarms", [])
+        watch = guardrails.Watch(
+            self._alarms,
+            [alarm["AlarmName"] for alarm in alarms],
+            region=region.scope.region,
+            account=region.scope.account,
+            role=new.variants[0].execution_role,
+        )
+        plan = guardrails.plan(config, old, new)
+        await guardrails.Rollout(self._hosting, plan, watch, self._clock, pending.enter).run()
 
 
 async def _outcome(change: Awaitable[None]) -> str | None:
@@ -250,44 +261,12 @@ def _move(endpoint: Endpoint, status: str, reason: str | None = None) -> None:
     level("endpoint", endpoint=endpoint.name, status=status, **({"reason": reason} if reason is not None else {}))
 
 
+def _counts(variants: Iterable[Variant]) -> dict[str, int]:
+    return {variant.name: variant.desired_instance_count for variant in variants}
+
+
 def _check_idle(endpoint: Endpoint) -> None:
     if endpoint.in_progress:
         raise ValidationError(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if endpoint.status == "Failed":
         raise ValidationError(f'Cannot update failed endpoint "{endpoint.arn}": it can only be deleted.')
-
-
-def _summary(endpoint: Endpoint) -> dict[str, Any]:
-    return {
-        "EndpointName": endpoint.name,
-        "EndpointArn": endpoint.arn,
-        "EndpointStatus": endpoint.status,
-        "CreationTime": endpoint.created,
-        "LastModifiedTime": endpoint.modified,
-    }
-
-
-def _variant_summary(variant: Variant, resolved: float) -> dict[str, Any]:
-    return {
-        "VariantName": variant.name,
-        "DeployedImages": [
-            {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": resolved} for image in variant.images
-        ],
-        "CurrentWeight": variant.weight,
-        "DesiredWeight": variant.desired_weight,
-        "CurrentInstanceCount": variant.instance_count,
-        "DesiredInstanceCount": variant.desired_instance_count,
-    }
-
-
-def _capture_summary(capture: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if capture is None:
-        return None
-    return {
-        "EnableCapture": capture.get("EnableCapture", False),
-        # nothing is captured locally, and the answer says so
-        "CaptureStatus": "Stopped",
-        "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
-        "DestinationS3Uri": capture["DestinationS3Uri"],
-        "KmsKeyId": capture.get("KmsKeyId", ""),
-    }

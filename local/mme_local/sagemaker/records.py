@@ -87,6 +87,25 @@ class Variant:
 
 
 @dataclass
+class PendingDeployment:
+    """A new configuration on its way into service."""
+
+    config_name: str
+    variants: list[Variant]
+    instance_types: dict[str, str]
+    started: float = field(default_factory=time.time)
+    stage: str = "Creating"
+    stage_started: float = field(default_factory=time.time)
+    share: float = 0.0
+
+    def enter(self, stage: str, share: float) -> None:
+        """Note the stage, in the words of ``VariantStatus``, and the new fleet's share of the traffic."""
+        if stage != self.stage:
+            self.stage_started = time.time()
+        self.stage, self.share = stage, share
+
+
+@dataclass
 class Endpoint(Record):
     """An endpoint with the configuration that serves its traffic."""
 
@@ -99,7 +118,7 @@ class Endpoint(Record):
     modified: float = field(default_factory=time.time)
     variants: list[Variant] = field(default_factory=list)
     deployment_config: dict[str, Any] | None = None
-    pending_config_name: str | None = None
+    pending: PendingDeployment | None = None
     hosted: EndpointSpec | None = None
     """What the data plane runs: configuration and models may be deleted meanwhile."""
     capture: dict[str, Any] | None = None

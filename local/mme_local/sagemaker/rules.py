@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -110,23 +111,79 @@ def _check_variant(variant: Mapping[str, Any], request: Mapping[str, Any], find_
             raise ValidationError(f"MultiModel mode is not supported for instance type {instance_type}.")
 
 
-def check_deployment(config: Mapping[str, Any], old_variants: Sequence[str], new_variants: Sequence[str]) -> None:
-    """The rules of deployment guardrails; without old variants only those about the policy itself."""
+def check_deployment(config: Mapping[str, Any], old_variants: Sequence[str], counts: Mapping[str, int]) -> None:
+    """The rules of deployment guardrails; without old variants only those about the policy itself.
+
+    Args:
+        config: The ``DeploymentConfig``.
+        old_variants: The names of the variants that run.
+        counts: The instances of the new variants, by name.
+    """
     blue_green, rolling = config.get("BlueGreenUpdatePolicy"), config.get("RollingUpdatePolicy")
     if blue_green and rolling:
         raise ValidationError("Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be specified.")
-    if rolling and len(new_variants) > 1:
+    if rolling and len(counts) > 1:
         raise ValidationError("RollingUpdatePolicy is not supported for endpoints with more than one variant.")
-    if blue_green:
-        routing = blue_green["TrafficRoutingConfiguration"]
-        size = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}.get(routing["Type"])
-        if size is not None and size not in routing:
-            raise ValidationError(f"Traffic routing of type {routing['Type']} must specify a {size}.")
-    if (blue_green or rolling) and old_variants and sorted(old_variants) != sorted(new_variants):
+    alarms = [alarm.get("AlarmName") for alarm in config.get("AutoRollbackConfiguration", {}).get("Alarms", [])]
+    if repeated := _repeated(alarms):
+        raise ValidationError(f"The alarms of an AutoRollbackConfiguration must be unique, got {repeated} twice.")
+    if (blue_green or rolling) and old_variants and sorted(old_variants) != sorted(counts):
         raise ValidationError(
             "A deployment configuration needs the same variant names in the old and the new endpoint configuration,"
-            f" got {', '.join(old_variants)} and {', '.join(new_variants)}."
+            f" got {', '.join(old_variants)} and {', '.join(counts)}."
         )
+    if blue_green:
+        _check_blue_green(blue_green, counts)
+    if rolling:
+        _check_size("MaximumBatchSize", rolling["MaximumBatchSize"], counts, 5, 50)
+        if "RollbackMaximumBatchSize" in rolling:
+            _check_size("RollbackMaximumBatchSize", rolling["RollbackMaximumBatchSize"], counts, 0, 100)
+        _check_time_limit(rolling, rolling["WaitIntervalInSeconds"], rolling["MaximumBatchSize"], counts)
+
+
+def _check_blue_green(policy: Mapping[str, Any], counts: Mapping[str, int]) -> None:
+    routing = policy["TrafficRoutingConfiguration"]
+    kind = routing["Type"]
+    sizes = {"CANARY": ("CanarySize", 0, 50), "LINEAR": ("LinearStepSize", 10, 50)}
+    for other, (name, low, high) in sizes.items():
+        if other == kind and name not in routing:
+            raise ValidationError(f"Traffic routing of type {kind} must specify a {name}.")
+        if other != kind and name in routing:
+            raise ValidationError(f"Traffic routing of type {kind} cannot specify a {name}.")
+        if name in routing:
+            _check_size(name, routing[name], counts, low, high)
+    _check_time_limit(policy, routing["WaitIntervalInSeconds"], routing.get("LinearStepSize"), counts)
+
+
+def _check_size(name: str, size: Mapping[str, Any], counts: Mapping[str, int], low: int, high: int) -> None:
+    if size["Type"] == "CAPACITY_PERCENT" and not low <= size["Value"] <= high:
+        raise ValidationError(f"{name} must be {max(low, 1)} to {high} percent of the instances, got {size['Value']}.")
+    for variant, count in counts.items():
+        taken = instances_of(size, count)
+        # a percentage is rounded down to whole instances, of which one at least is needed
+        below = size["Type"] == "INSTANCE_COUNT" and taken * 100 < low * count
+        if below or taken * 100 > high * count:
+            raise ValidationError(
+                f"{name} must be {max(low, 1)} to {high} percent of a variant's instances; a {size['Type']} of"
+                f" {size['Value']} gives no such number of whole instances for variant {variant} with {count}."
+            )
+
+
+def _check_time_limit(
+    policy: Mapping[str, Any], wait: int, step: Mapping[str, Any] | None, counts: Mapping[str, int]
+) -> None:
+    limit = policy.get("MaximumExecutionTimeoutInSeconds")
+    steps = 2 if step is None else max(math.ceil(count / instances_of(step, count)) for count in counts.values())
+    waits = (steps - 1) * wait + policy.get("TerminationWaitInSeconds", 0)
+    if limit is not None and limit <= waits:
+        raise ValidationError(
+            f"MaximumExecutionTimeoutInSeconds must be larger than the waiting times of {waits} seconds, got {limit}."
+        )
+
+
+def instances_of(size: Mapping[str, Any], total: int) -> int:
+    """A ``CapacitySize`` in whole instances, one at least."""
+    return int(size["Value"]) if size["Type"] == "INSTANCE_COUNT" else max(1, total * int(size["Value"]) // 100)
 
 
 def check_scaled(scaled: Collection[str], running: Mapping[str, str], new: Mapping[str, str | None]) -> None:

@@ -13,6 +13,7 @@ from mme_local.json_protocol import Answer, answer_json
 from mme_local.sagemaker import models, tags
 from mme_local.sagemaker.endpoints import Endpoints
 from mme_local.sagemaker.errors import UnknownOperation, ValidationError
+from mme_local.sagemaker.guardrails import Alarms, Clock
 from mme_local.sagemaker.permissions import Roles
 from mme_local.sagemaker.records import Region, Scope
 from mme_local.shapes import check_request
@@ -28,10 +29,14 @@ class SageMaker:
     Args:
         hosting: The data plane.
         roles: What is known of execution roles, when policies are enforced.
+        alarms: The alarms that send a deployment back.
+        clock: Measures the waits of deployments; real time when left out.
     """
 
-    def __init__(self, hosting: Hosting, *, roles: Roles | None = None) -> None:
-        self.endpoints = Endpoints(hosting)
+    def __init__(
+        self, hosting: Hosting, *, roles: Roles | None = None, alarms: Alarms | None = None, clock: Clock | None = None
+    ) -> None:
+        self.endpoints = Endpoints(hosting, alarms=alarms, clock=clock)
         self._regions: dict[Scope, Region] = {}
         self._operations: dict[str, Operation] = {
             "CreateModel": partial(models.create_model, roles=roles),
