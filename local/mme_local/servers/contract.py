@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import io
 import re
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ import aiohttp
 from multidict import CIMultiDict
 
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
+from mme_local.servers.connections import Connections
 from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port
 from mme_local.spec import ContainerSpec
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 _CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 _REQUEST_HEADERS = frozenset({"content-type", "accept", _CUSTOM_ATTRIBUTES})
-_RESPONSE_HEADERS = ("Content-Type", "X-Amzn-SageMaker-Custom-Attributes")
+_RESPONSE_HEADERS = frozenset({b"content-type", _CUSTOM_ATTRIBUTES.encode()})
 
 _PING = aiohttp.ClientTimeout(total=2)
-_INVOKE = aiohttp.ClientTimeout(total=60)
 _LOAD = aiohttp.ClientTimeout(total=360)
-_PIECE = 1 << 20
+_INVOKE_SECONDS = 60.0
 _PING_INTERVAL = 0.05
 _START_ATTEMPTS = 3
 
@@ -50,6 +50,7 @@ class HttpModelServer(ABC):
         self._port: int | None = None
         self._session: aiohttp.ClientSession | None = None
         self._control: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
         self._loaded: dict[str, str] = {}
         self._base = ""
 
@@ -84,6 +85,8 @@ class HttpModelServer(ABC):
         self._process = await asyncio.to_thread(ServerProcess, launch, self.log)
         self._base = f"http://127.0.0.1:{launch.port}"
         self._session = self._new_session(launch)
+        new_socket = self._process.open_socket if launch.private_network else socket.socket
+        self._connections = Connections(("127.0.0.1", launch.port), new_socket)
         while not await self.ping():
             status = self._process.exit_status()
             if status is not None:
@@ -115,6 +118,9 @@ class HttpModelServer(ABC):
         for session in sessions:
             if session is not None:
                 await session.close()
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            connections.close()
         process, self._process = self._process, None
         if process is not None:
             await asyncio.to_thread(process.end)
@@ -164,22 +170,20 @@ class HttpModelServer(ABC):
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """See ``ModelServer``; response headers can be read in any case."""
-        if self._session is None:
+        if self._connections is None:
             raise ServerError(f"{self.title} is not running")
         forwarded = {key: value for key, value in headers.items() if key.lower() in _REQUEST_HEADERS}
         forwarded[_TARGET_MODEL] = target_model
-        # A large body goes out in pieces, or it would hold up everybody else's on this loop.
-        data = body if len(body) <= _PIECE else io.BytesIO(body)
         try:
-            async with self._session.post(
-                f"{self._base}/models/{_key(name)}/invoke", data=data, headers=forwarded, timeout=_INVOKE
-            ) as response:
-                answered = CIMultiDict(
-                    (key, response.headers[key]) for key in _RESPONSE_HEADERS if key in response.headers
-                )
-                return ServerResponse(response.status, answered, await response.read())
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            status, answered, answer = await self._connections.post(
+                f"/models/{_key(name)}/invoke", forwarded.items(), body, _INVOKE_SECONDS
+            )
+        except OSError as error:
             raise ServerError(f"{self.title} did not answer: {_reason(error)}") from error
+        known = CIMultiDict(
+            (key.decode(), value.decode("latin-1")) for key, value in answered if key.lower() in _RESPONSE_HEADERS
+        )
+        return ServerResponse(status, known, answer)
 
     async def _request(
         self, method: str, path: str, target_model: str, json: Mapping[str, str] | None = None
