@@ -7,6 +7,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -113,6 +114,56 @@ def test_invocations_are_passed_on_byte_by_byte(gateway: Gateway) -> None:
     assert start["status"] == 200
     assert dict(start["headers"])[b"x-seen"] == "grün.tar.gz".encode("latin-1")
     assert answer["body"] == body[0::2] + body[1::2]
+
+
+def test_the_parts_of_iam_that_are_used_are_where_they_were() -> None:
+    app: Any = importlib.import_module("ministack.app")
+    actions: Any = importlib.import_module("ministack.core.iam_actions")
+    evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
+    responses: Any = importlib.import_module("ministack.core.responses")
+    expected = {
+        evaluator.enforce: ["access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"],
+        evaluator.evaluate_trust_policy: ["trust_doc", "caller_arn", "ctx"],
+        evaluator.pin_request_origin: ["source_ip", "secure_transport"],
+        evaluator._resolve_condition_key: ["key", "ctx"],
+        evaluator._service_principal_matches: ["principal", "service"],
+        actions.identity_denial_message: ["action", "principal_arn", "resource", "explicit_deny"],
+        responses.set_request_account_id: ["access_key_id"],
+        importlib.import_module("ministack.services.sts").register_session: ["access_key", "session"],
+        importlib.import_module("ministack.core.router").extract_access_key_id: ["headers", "query_params"],
+    }
+    for function, parameters in expected.items():
+        assert list(inspect.signature(function).parameters) == parameters, MOVED
+    # a service that MiniStack knew would be evaluated twice, once without resources
+    assert "sagemaker" not in actions.SERVICE_TO_IAM_NAMESPACE, MOVED
+    assert isinstance(app.AUTH, bool), MOVED
+    assert "pin_request_origin" in vars(app), MOVED
+    source = inspect.getsource(evaluator._first_match)
+    assert "_conditions_met(" in source, MOVED
+
+
+def test_alarms_look_at_their_own_dimensions(gateway: Gateway) -> None:
+    cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
+    for config, value in (("old", 5), ("new", 0)):
+        key = ("Guard", "Errors", f"EndpointConfigName={config}|EndpointName=e")
+        cloudwatch._metric_bucket(key).append({"Timestamp": time.time(), "Value": float(value), "Unit": "None"})
+    states = {}
+    for config in ("old", "new"):
+        alarm = {
+            "AlarmName": config,
+            "Namespace": "Guard",
+            "MetricName": "Errors",
+            "Dimensions": [{"Name": "EndpointName", "Value": "e"}, {"Name": "EndpointConfigName", "Value": config}],
+            "Statistic": "Sum",
+            "Threshold": 1.0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "StateValue": "INSUFFICIENT_DATA",
+            "AlarmArn": f"arn:aws:cloudwatch:us-east-1:000000000000:alarm:{config}",
+        }
+        cloudwatch._evaluate_alarm(alarm)
+        states[config] = alarm["StateValue"]
+    assert states == {"old": "ALARM", "new": "OK"}, MOVED
+    assert "_evaluate_all_alarms()" in inspect.getsource(cloudwatch._put_metric_data), MOVED
 
 
 def test_the_local_endpoint_never_imports_the_cdk() -> None:
