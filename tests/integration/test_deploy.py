@@ -26,17 +26,25 @@ def describe(account: Account, stack: str) -> dict[str, Any]:
     return {"outputs": outputs, "endpoint": endpoint, "variant": variant, "model": model, "keys": keys}
 
 
+def instance_count(described: dict[str, Any]) -> int:
+    count: int = described["endpoint"]["ProductionVariants"][0]["CurrentInstanceCount"]
+    return count
+
+
 @pytest.fixture(scope="module")
 def account(make_account: Callable[[str], Account]) -> Account:
     return make_account("us-east-1")
 
 
 @pytest.fixture(scope="module")
-def story(account: Account, root: Path) -> dict[str, dict[str, Any]]:
+def story(account: Account, root: Path, eventually: Callable[..., Any]) -> dict[str, dict[str, Any]]:
     """What there was after each step."""
     account.deploy(cwd=root)
     deployed = {stack: describe(account, stack) for stack in STACKS}
-    account.deploy("--context", "instance_count=3", cwd=root)
+    account.deploy("--context", "instance_count=3", "--context", "deployment_wait=0", cwd=root)
+    for stack in STACKS:
+        # the update keeps the live count; the scaling's new minimum raises it
+        eventually(lambda stack=stack: instance_count(describe(account, stack)) == 3)
     changed = {stack: describe(account, stack) for stack in STACKS}
     account.cdk("destroy", "--all", "--force", cwd=root)
     return {"deployed": deployed, "changed": changed}
@@ -79,7 +87,7 @@ def test_a_change_is_a_new_configuration_of_the_same_endpoint(story: dict[str, A
     assert after["endpoint"]["EndpointArn"] == before["endpoint"]["EndpointArn"]
     assert after["endpoint"]["CreationTime"] == before["endpoint"]["CreationTime"]
     assert after["endpoint"]["EndpointConfigName"] != before["endpoint"]["EndpointConfigName"]
-    assert after["endpoint"]["ProductionVariants"][0]["CurrentInstanceCount"] == 3
+    assert instance_count(after) == 3
     assert after["model"]["ModelArn"] == before["model"]["ModelArn"]
     assert after["model"]["CreationTime"] == before["model"]["CreationTime"]
 
@@ -101,5 +109,9 @@ def test_destroy_leaves_nothing_but_the_stores(story: dict[str, Any], account: A
         for role in account.client("iam").list_roles()["Roles"]
         if not role["RoleName"].startswith("cdk-")
     ]
+    scaling = account.client("application-autoscaling")
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
+    assert account.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert account.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
     assert account.client("lambda").list_functions()["Functions"] == []
     assert account.client("logs").describe_log_groups()["logGroups"] == []
