@@ -7,12 +7,16 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+
 from mme_local.autoscaling.errors import LimitExceeded
 from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.metrics import Metric
 from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, Policy, ScalableTarget, check_addressed
 from mme_local.autoscaling.targets import not_found
 from mme_local.errors import ValidationError
+
+log = structlog.get_logger(__name__)
 
 TARGET_TRACKING = "TargetTrackingScaling"
 STEP = "StepScaling"
@@ -50,6 +54,12 @@ def put(account: Account, request: Mapping[str, Any], now: float) -> dict[str, A
         _check_steps(configuration)
     if old is None and len(target.policies) >= _MOST_POLICIES:
         raise LimitExceeded(f"A scalable target can have at most {_MOST_POLICIES} scaling policies.")
+    if _predefined(configuration) not in (None, INVOCATIONS):
+        log.warning(
+            "mme-local does not publish this metric: the policy will not act",
+            policy=name,
+            metric=_predefined(configuration),
+        )
     resource = f"scalingPolicy:{uuid.uuid4()}:resource/{NAMESPACE}/{target.resource_id}:policyName/{name}"
     arn = account.arn("autoscaling", resource) if old is None else old.arn
     target.policies[name] = Policy(name, arn, kind, configuration, now if old is None else old.created)
@@ -103,6 +113,11 @@ def variant_metric(target: ScalableTarget, name: str, statistic: str) -> Metric:
     """One of SageMaker's metrics of the target's variant."""
     dimensions = (("EndpointName", target.endpoint_name), ("VariantName", target.variant_name))
     return Metric("AWS/SageMaker", name, dimensions, statistic)
+
+
+def _predefined(configuration: Mapping[str, Any]) -> str | None:
+    name: str | None = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    return name
 
 
 def _configuration(request: Mapping[str, Any], kind: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Schedule:
         """A schedule that has been seen to work; ``ValidationError`` for what the service refuses."""
         schedule = cls(expression, timezone, start, end)
         try:
-            ZoneInfo(timezone)
+            _zone(timezone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValidationError(f"Timezone is not a valid time zone: {timezone}") from error
         if end is not None and end <= start:
@@ -65,7 +65,7 @@ class Schedule:
 
     def _at(self, content: str, moment: float) -> float | None:
         local = datetime.datetime.strptime(content, "%Y-%m-%dT%H:%M:%S")
-        run = local.replace(tzinfo=ZoneInfo(self.timezone)).timestamp()
+        run = local.replace(tzinfo=_zone(self.timezone)).timestamp()
         return run if run > moment else None
 
     def _rate(self, content: str, moment: float) -> float:
@@ -76,7 +76,7 @@ class Schedule:
         return self.start + (math.floor((moment - self.start) / period) + 1) * period
 
     def _cron(self, content: str, moment: float) -> float | None:
-        zone = ZoneInfo(self.timezone)
+        zone = _zone(self.timezone)
         # the library knows UTC only: it gets the zone's wall clock as if that were UTC
         wall = datetime.datetime.fromtimestamp(moment, zone).replace(tzinfo=datetime.UTC)
         try:
@@ -91,3 +91,8 @@ class Schedule:
             # an hour that clocks show twice
             wall = found
         return None
+
+
+def _zone(name: str) -> datetime.tzinfo:
+    # machines without a time zone database know this one
+    return datetime.UTC if name == "UTC" else ZoneInfo(name)
