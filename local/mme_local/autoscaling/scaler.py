@@ -228,8 +228,6 @@ class Scaler:
             )
             if by_policy and new > old:
                 target.scaled_out, target.count_before = activity.end, old
-                # AWS ends the scale-in cooldown early
-                target.scaled_in = None
             elif by_policy:
                 target.scaled_in = activity.end
 

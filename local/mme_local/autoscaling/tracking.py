@@ -72,7 +72,7 @@ def decide(wishes: Sequence[Wish], now: Situation) -> tuple[int, str] | None:
     if not now.can_in or not shrinking:
         return None
     for wish in shrinking:
-        if wish.count is None or wish.count >= now.count or min(now.since_out, now.since_in) < wish.in_cooldown:
+        if wish.count is None or min(now.since_out, now.since_in) < wish.in_cooldown:
             return None
     # a policy that never scales in keeps what it asks for
     count, wish = max(known, key=lambda pair: pair[0])

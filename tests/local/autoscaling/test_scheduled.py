@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from mme_local.autoscaling import TYPES, Provisioner
 from mme_local.autoscaling.schedules import Schedule
 from mme_local.errors import ValidationError
+
+from .conftest import SCOPE
 
 Play = Callable[[Callable[..., Any]], None]
 
@@ -185,5 +189,36 @@ def test_a_count_outside_of_the_bounds_is_changed_at_registration(play: Play) ->
         await world.settle()
         assert world.count == 2
         assert world.activities()[0]["Cause"] == "maximum capacity was set to 2"
+
+    play(story)
+
+
+def test_a_stacks_update_of_something_else_does_not_disturb_a_rate(play: Play) -> None:
+    async def story(world: Any) -> None:
+        provisioner = Provisioner(world.service, lambda: SCOPE)
+        provisioner.attach(asyncio.get_running_loop())
+        action = {
+            "ScheduledActionName": "often",
+            "Schedule": "rate(1 hour)",
+            "ScalableTargetAction": {"MinCapacity": 4},
+        }
+        properties = {
+            "ServiceNamespace": "sagemaker",
+            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+            "ResourceId": world.resource,
+            "MinCapacity": 1,
+            "MaxCapacity": 5,
+            "ScheduledActions": [action],
+        }
+        target_id, _ = await asyncio.to_thread(provisioner.create, TYPES[0], "Target", properties, "Stack")
+        world.now += 1800
+        new = {**properties, "MaxCapacity": 6}
+        await asyncio.to_thread(provisioner.update, TYPES[0], target_id, properties, new)
+        assert await world.look(1800) == 4
+        world.register(1)
+        faster = {**new, "ScheduledActions": [{**action, "Schedule": "rate(1 minute)"}]}
+        await asyncio.to_thread(provisioner.update, TYPES[0], target_id, new, faster)
+        assert await world.look(60) == 4
+        assert bounds(world) == (4, 6)
 
     play(story)

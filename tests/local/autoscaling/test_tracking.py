@@ -20,11 +20,12 @@ Play = Callable[[Callable[..., Any]], None]
         (2, 101, 100, 3),
         (2, 400, 100, 8),
         (2, 91, 100, 2),
+        (20, 91, 100, 20),
         (4, 89, 100, 4),
         (4, 70, 100, 3),
         (4, 0, 100, 0),
         (10, 33, 30, 11),
-        (3, 0.7 * 3, 0.7, 9),
+        (3, 2.1, 0.7, 9),
     ],
 )
 def test_the_count_brings_the_metric_to_its_target(count: int, metric: float, target: float, wanted: int) -> None:
@@ -292,5 +293,27 @@ def test_one_targets_trouble_is_its_own(play: Play) -> None:
         world.call("RegisterScalableTarget", ResourceId=other, MinCapacity=3)
         await world.look()
         assert world.variant("other")["DesiredInstanceCount"] == 3
+
+    play(story)
+
+
+@pytest.mark.parametrize("operation", ["DeregisterScalableTarget", "UpdateEndpointWeightsAndCapacities"])
+def test_what_changed_while_metrics_were_read_is_not_overruled(play: Play, operation: str) -> None:
+    async def story(world: Any) -> None:
+        world.register()
+        world.track(metric="Queue")
+
+        async def slow(*arguments: Any) -> float:
+            if operation == "DeregisterScalableTarget":
+                world.call(operation)
+            else:
+                change = {"VariantName": "AllTraffic", "DesiredInstanceCount": 3}
+                world.sage(operation, EndpointName="e", DesiredWeightsAndCapacities=[change])
+                await world.settle()
+            return 1000.0
+
+        world.metrics.value = slow
+        assert await world.look() == (2 if operation == "DeregisterScalableTarget" else 3)
+        assert world.activities() == []
 
     play(story)
