@@ -21,7 +21,7 @@ import structlog
 
 from mme_local import autoscaling
 from mme_local.hosting import Hosting
-from mme_local.iam import Iam, role_credentials
+from mme_local.iam import Iam
 from mme_local.provisioning import Kind, Provisions
 from mme_local.sagemaker import SageMaker, Scope
 from mme_local.sagemaker.alarms import CloudWatchAlarms
@@ -86,9 +86,7 @@ class Gateway:
         self._ministack: Any = importlib.import_module("ministack.app")
         self._router: Any = importlib.import_module("ministack.core.router")
         self._iam = Iam() if self._ministack.AUTH else None
-        alarms = CloudWatchAlarms(
-            os.environ.get("AWS_ENDPOINT_URL", ""), role_credentials if self._iam is not None else None
-        )
+        alarms = CloudWatchAlarms(os.environ.get("AWS_ENDPOINT_URL", ""))
         self.sagemaker = SageMaker(hosting, roles=self._iam, alarms=alarms)
         self._provisioner = Provisioner(self.sagemaker, _request_scope)
         self.autoscaling = autoscaling.AutoScaling(self.sagemaker)
@@ -105,15 +103,17 @@ class Gateway:
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": _REFUSAL})
             return
-        if scope["type"] == "http" and self._iam is None:
-            endpoint = _invoked_endpoint(scope["method"], scope["path"])
-            if endpoint is not None:
-                await self._invoke(endpoint, scope, receive, send)
-                return
-        elif scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
-        await self._ministack.app(scope, receive, send)
+        endpoint = _invoked_endpoint(scope["method"], scope["path"]) if scope["type"] == "http" else None
+        if endpoint is None or (self._iam is not None and _signed(scope)):
+            await self._ministack.app(scope, receive, send)
+        elif self._iam is None:
+            await self._invoke(endpoint, scope, receive, send)
+        else:
+            # MiniStack takes what is not signed for a call of S3
+            await _send(send, *_denied(403, "message", "Missing Authentication Token", "MissingAuthenticationToken"))
 
     async def _invoke(self, endpoint: str, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         chunks = []
@@ -126,11 +126,7 @@ class Gateway:
                 break
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         status, answer, body = await self._answer_invocation(endpoint, headers, b"".join(chunks))
-        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.items()]
-        encoded.append((b"x-amzn-requestid", str(uuid.uuid4()).encode()))
-        encoded.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": encoded})
-        await send({"type": "http.response.body", "body": body})
+        await _send(send, status, answer, body)
 
     async def _answer_invocation(
         self, endpoint: str, headers: Mapping[str, str], body: bytes
@@ -271,10 +267,24 @@ def _invoked_endpoint(method: str, path: str) -> str | None:
     return match[1] if match is not None and method == "POST" else None
 
 
-def _denied(status: int, member: str, message: str) -> tuple[int, dict[str, str], bytes]:
-    answer = {"__type": "AccessDeniedException", member: message}
-    headers = {"Content-Type": "application/json", "x-amzn-errortype": "AccessDeniedException"}
-    return status, headers, json.dumps(answer).encode()
+def _signed(scope: Mapping[str, Any]) -> bool:
+    return b"X-Amz-Signature=" in scope.get("query_string", b"") or any(
+        n == b"authorization" for n, _ in scope["headers"]
+    )
+
+
+def _denied(status: int, member: str, message: str, error: str = "AccessDenied") -> tuple[int, dict[str, str], bytes]:
+    kind = f"{error}Exception"
+    headers = {"Content-Type": "application/json", "x-amzn-errortype": kind}
+    return status, headers, json.dumps({"__type": kind, member: message}).encode()
+
+
+async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    encoded.append((b"x-amzn-requestid", str(uuid.uuid4()).encode()))
+    encoded.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _parsed(body: bytes) -> Any:

@@ -40,3 +40,5 @@ class EndpointSpec:
     name: str
     config_name: str
     variants: tuple[VariantSpec, ...]
+    region: str = "us-east-1"
+    """Whose CloudWatch gets the metrics."""

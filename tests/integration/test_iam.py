@@ -6,6 +6,8 @@ import io
 import json
 import sys
 import tarfile
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,22 @@ def test_the_printed_credentials_may_do_everything(deployed: Deployed) -> None:
     assert all(deployed.answered(runtime, name) for name in TENANTS)
 
 
+def test_a_call_that_is_not_signed_is_refused(deployed: Deployed) -> None:
+    url = f"{deployed.account.local.url}/endpoints/{deployed.endpoint}/invocations"
+    request = urllib.request.Request(url, b"1,2,3,4", {"X-Amzn-SageMaker-Target-Model": deployed.targets["tenant_a"]})
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(request)
+    with raised.value as answer:
+        assert (answer.code, answer.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationTokenException")
+
+
+def test_a_wrong_signature_is_refused(deployed: Deployed) -> None:
+    runtime = deployed.client("sagemaker-runtime", "tenant_a")
+    runtime._request_signer._credentials.secret_key = "guessed"
+    with pytest.raises(ClientError, match="signature"):
+        deployed.invoke(runtime, deployed.targets["tenant_a"])
+
+
 def test_the_control_plane_asks_for_permission_too(deployed: Deployed) -> None:
     sagemaker = deployed.client("sagemaker", "tenant_a")
     with pytest.raises(ClientError, match=r"sagemaker:DescribeEndpoint on resource: .*:endpoint/") as raised:
@@ -208,3 +226,45 @@ def test_an_endpoint_reads_what_its_role_may_read(deployed: Deployed) -> None:
         assert raised.value.response["Error"]["Code"] == "ValidationError"
     iam.delete_role_policy(RoleName=role, PolicyName="deny")
     assert deployed.invoke(runtime, "forbidden.tar.gz")
+
+
+def test_the_role_must_be_allowed_to_look_at_rollback_alarms(
+    deployed: Deployed, eventually: Callable[..., Any]
+) -> None:
+    alarm = "errors"
+    deployed.account.client("cloudwatch").put_metric_alarm(
+        AlarmName=alarm,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    sagemaker = deployed.account.client("sagemaker")
+    before = sagemaker.describe_endpoint(EndpointName=deployed.endpoint)
+    policy = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]}}
+
+    def update() -> Any:
+        sagemaker.update_endpoint(
+            EndpointName=deployed.endpoint, EndpointConfigName=before["EndpointConfigName"], DeploymentConfig=policy
+        )
+
+        def settled() -> Any:
+            found = sagemaker.describe_endpoint(EndpointName=deployed.endpoint)
+            return found if found["EndpointStatus"] == "InService" else None
+
+        return eventually(settled, 60).get("FailureReason")
+
+    arn = f"arn:aws:cloudwatch:us-east-1:000000000000:alarm:{alarm}"
+    assert f"not authorized to perform: cloudwatch:DescribeAlarms on resource: {arn}" in update()
+    role = deployed.role.rpartition("/")[2]
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": arn}],
+    }
+    deployed.account.client("iam").put_role_policy(
+        RoleName=role, PolicyName="alarms", PolicyDocument=json.dumps(document)
+    )
+    assert update() is None

@@ -48,7 +48,7 @@ class Fleet:
                 spec.name,
                 variant,
                 directory / f"v{index}",
-                publisher.of(spec.name, variant.name, spec.config_name),
+                publisher.of(spec.name, variant.name, spec.config_name, spec.region),
                 around,
                 max_instances=max_instances,
             )

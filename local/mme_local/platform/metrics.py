@@ -52,6 +52,7 @@ class VariantMetrics:
     endpoint_name: str
     variant_name: str
     config_name: str | None = None
+    region: str = "us-east-1"
     by_config: bool = False
     """Whether the metrics are delivered with the dimension ``EndpointConfigName`` too, as from an update on that shifts
     traffic step by step: an alarm can then tell the new fleet from the old one."""
@@ -69,6 +70,11 @@ class VariantMetrics:
         taken, self.histograms = self.histograms, {}
         return taken
 
+    def gauge(self, name: str, value: float) -> Gauge:
+        """Return a measurement of one of the variant's instances."""
+        config_name = self.config_name if self.by_config else None
+        return Gauge(self.endpoint_name, self.variant_name, name, value, config_name, self.region)
+
 
 @dataclass(frozen=True)
 class Gauge:
@@ -80,6 +86,7 @@ class Gauge:
     value: float
     config_name: str | None = None
     """With which it is delivered once more."""
+    region: str = "us-east-1"
 
 
 _UNITS = {
@@ -100,7 +107,6 @@ class Publisher:
 
     Args:
         endpoint_url: Where CloudWatch is: the address that mme-local itself answers on.
-        region: The region whose CloudWatch gets them.
         account_id: The account whose CloudWatch gets them.
         executor: Threads for the calls.
         interval: Seconds between two deliveries.
@@ -111,29 +117,29 @@ class Publisher:
         self,
         endpoint_url: str,
         *,
-        region: str,
         account_id: str,
         executor: Executor,
         interval: float,
         gauges: Callable[[], Awaitable[list[Gauge]]],
     ) -> None:
         self._endpoint_url = endpoint_url
-        self._region = region
         self._account_id = account_id
         self._executor = executor
         self._interval = interval
         self._gauges = gauges
         self._variants: dict[tuple[str, str, str | None], VariantMetrics] = {}
         self._gauged_minute = -1
-        self._client: Any = None
+        self._clients: dict[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
         self._flushing = asyncio.Lock()
 
-    def of(self, endpoint_name: str, variant_name: str, config_name: str | None = None) -> VariantMetrics:
+    def of(
+        self, endpoint_name: str, variant_name: str, config_name: str | None = None, region: str = "us-east-1"
+    ) -> VariantMetrics:
         """Return the counters of a variant under a configuration, always the same ones."""
         key = (endpoint_name, variant_name, config_name)
         if key not in self._variants:
-            self._variants[key] = VariantMetrics(endpoint_name, variant_name, config_name)
+            self._variants[key] = VariantMetrics(endpoint_name, variant_name, config_name, region)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return self._variants[key]
@@ -156,8 +162,8 @@ class Publisher:
                 gauges = await self._gauges()
                 self._gauged_minute = minute if gauges else self._gauged_minute
             taken = [(variant, variant.take()) for variant in self._variants.values()]
-            data = [(INVOCATION_NAMESPACE, datum) for v, h in taken for datum in histogram_data(v, h)]
-            data += [(INSTANCE_NAMESPACE, datum) for datum in gauge_data(gauges)]
+            data = [(v.region, INVOCATION_NAMESPACE, datum) for v, h in taken for datum in histogram_data(v, h)]
+            data += [(gauge.region, INSTANCE_NAMESPACE, datum) for gauge in gauges for datum in gauge_data([gauge])]
             if not data:
                 return
             try:
@@ -183,20 +189,23 @@ class Publisher:
             await asyncio.sleep(self._interval)
             await self.flush()
 
-    def _put(self, data: list[tuple[str, dict[str, Any]]]) -> None:
-        if self._client is None:
-            self._client = boto3.session.Session().client(
+    def _put(self, data: list[tuple[str, str, dict[str, Any]]]) -> None:
+        for region, namespace in sorted({(region, namespace) for region, namespace, _ in data}):
+            chosen = [datum for *where, datum in data if where == [region, namespace]]
+            for batch in _batches(chosen, _MAX_DATA):
+                self._client(region).put_metric_data(Namespace=namespace, MetricData=batch)
+
+    def _client(self, region: str) -> Any:
+        if region not in self._clients:
+            self._clients[region] = boto3.session.Session().client(
                 "cloudwatch",
                 endpoint_url=self._endpoint_url,
-                region_name=self._region,
+                region_name=region,
                 aws_access_key_id=self._account_id,
                 aws_secret_access_key="local",  # noqa: S106 - the local CloudWatch takes any
                 config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
             )
-        for namespace in (INVOCATION_NAMESPACE, INSTANCE_NAMESPACE):
-            chosen = [datum for where, datum in data if where == namespace]
-            for batch in _batches(chosen, _MAX_DATA):
-                self._client.put_metric_data(Namespace=namespace, MetricData=batch)
+        return self._clients[region]
 
 
 def histogram_data(variant: VariantMetrics, histograms: dict[str, dict[float, int]]) -> Iterator[dict[str, Any]]:

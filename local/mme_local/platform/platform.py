@@ -52,7 +52,7 @@ class LocalHosting:
         max_instances: Most instances of one variant, whatever its configuration asks for.
         server_factory: Makes a server for a container; ``mme_local.servers.server_for`` when left out.
         account_id: The account that messages and metrics name.
-        region: The region whose CloudWatch gets the metrics.
+        region: The region that S3 is asked in and messages name.
         role_credentials: Access key, secret and token of an execution role's session, with which its models' artifacts
             are read; the account itself reads them when left out.
         settings: Limits and times, which tests shorten.
@@ -102,7 +102,6 @@ class LocalHosting:
         )
         self._publisher = Publisher(
             endpoint_url,
-            region=region,
             account_id=account_id,
             executor=self._publishing,
             interval=settings.publish_interval,
@@ -298,8 +297,7 @@ class LocalHosting:
                     )
                     if instance.cache is not None:
                         measured["LoadedModelCount"] = instance.cache.loaded_count
-                    config = variant.metrics.config_name if variant.metrics.by_config else None
-                    gauges += [Gauge(fleet.spec.name, variant.spec.name, n, v, config) for n, v in measured.items()]
+                    gauges += [variant.metrics.gauge(name, value) for name, value in measured.items()]
         return gauges
 
 

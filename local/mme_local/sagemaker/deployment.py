@@ -52,6 +52,7 @@ def spec(region: Region, endpoint: Endpoint, config: EndpointConfig, variants: S
     return EndpointSpec(
         name=endpoint.name,
         config_name=config.name,
+        region=region.scope.region,
         variants=tuple(_variant_spec(region, variant, desired[variant["VariantName"]]) for variant in config.variants),
     )
 

@@ -13,6 +13,7 @@ import structlog
 from mme_local.hosting import Hosting, HostingError
 from mme_local.sagemaker import deployment, describing, guardrails, listing, rules
 from mme_local.sagemaker.errors import SageMakerError, ValidationError
+from mme_local.sagemaker.permissions import Roles
 from mme_local.sagemaker.records import Endpoint, EndpointConfig, PendingDeployment, Region, Scope, Variant
 from mme_local.sagemaker.tags import tag_map
 from mme_local.spec import EndpointSpec
@@ -39,13 +40,20 @@ class Endpoints:
     Args:
         hosting: Who runs their model servers.
         alarms: The alarms that send a deployment back.
+        roles: What is known of execution roles, when policies are enforced.
         clock: Measures the waits of deployments.
     """
 
     def __init__(
-        self, hosting: Hosting, *, alarms: guardrails.Alarms | None = None, clock: guardrails.Clock | None = None
+        self,
+        hosting: Hosting,
+        *,
+        alarms: guardrails.Alarms | None = None,
+        roles: Roles | None = None,
+        clock: guardrails.Clock | None = None,
     ) -> None:
         self._hosting = hosting
+        self._roles = roles
         self._alarms = alarms
         self._clock = clock or guardrails.RealClock()
         self._hosted: dict[str, tuple[Scope, Endpoint]] = {}
@@ -233,9 +241,9 @@ class Endpoints:
         watch = guardrails.Watch(
             self._alarms,
             [alarm["AlarmName"] for alarm in alarms],
-            region=region.scope.region,
-            account=region.scope.account,
+            region.scope,
             role=new.variants[0].execution_role,
+            roles=self._roles,
         )
         plan = guardrails.plan(config, old, new)
         await guardrails.Rollout(self._hosting, plan, watch, self._clock, pending.enter).run()

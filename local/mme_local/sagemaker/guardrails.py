@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import structlog
 
 from mme_local.hosting import Hosting, HostingError
+from mme_local.sagemaker.permissions import Permission, Roles
+from mme_local.sagemaker.records import Scope
 from mme_local.sagemaker.rules import instances_of
 from mme_local.spec import EndpointSpec
 
@@ -51,7 +53,7 @@ class RealClock:
 class Alarms(Protocol):
     """The account's CloudWatch alarms."""
 
-    async def states(self, region: str, account: str, role: str | None, names: Sequence[str]) -> Mapping[str, str]:
+    async def states(self, scope: Scope, names: Sequence[str]) -> Mapping[str, str]:
         """The states of those alarms that exist, by name; whatever goes wrong is raised."""
         ...
 
@@ -62,17 +64,25 @@ class Watch:
     Args:
         alarms: Where to look.
         names: What to look at.
-        region: The endpoint's region.
-        account: The endpoint's account.
+        scope: The endpoint's account and region.
         role: The execution role, whose permission it takes.
+        roles: What is known of roles, when policies are enforced.
     """
 
     def __init__(
-        self, alarms: Alarms | None, names: Sequence[str], *, region: str, account: str, role: str | None
+        self,
+        alarms: Alarms | None,
+        names: Sequence[str],
+        scope: Scope,
+        *,
+        role: str | None = None,
+        roles: Roles | None = None,
     ) -> None:
         self._alarms = alarms
         self.names = names
-        self._where = (region, account, role)
+        self._scope = scope
+        self._role = role
+        self._roles = roles
 
     async def check(self, *, first: bool = False) -> None:
         """``HostingError`` when an alarm is in the state ALARM, or, at first, when one does not exist."""
@@ -80,8 +90,9 @@ class Watch:
             return
         if self._alarms is None:
             raise HostingError("the rollback alarms cannot be watched: there is no CloudWatch")
+        self._check_permission()
         try:
-            states = await self._alarms.states(*self._where, self.names)
+            states = await self._alarms.states(self._scope, self.names)
         except Exception as error:
             raise HostingError(f"the rollback alarms could not be described: {error}") from error
         missing = [name for name in self.names if name not in states]
@@ -91,6 +102,20 @@ class Watch:
         if tripped:
             when = "before the deployment" if first else "during the deployment"
             raise HostingError(f"the rollback alarm(s) {', '.join(tripped)} were in the state ALARM {when}")
+
+    def _check_permission(self) -> None:
+        if self._roles is None:
+            return
+        for name in self.names:
+            arn = f"arn:aws:cloudwatch:{self._scope.region}:{self._scope.account}:alarm:{name}"
+            allowed = self._role is not None and self._roles.allows(
+                self._role, Permission("cloudwatch:DescribeAlarms", arn)
+            )
+            if not allowed:
+                raise HostingError(
+                    f"the execution role {self._role} is not authorized to perform: cloudwatch:DescribeAlarms on"
+                    f" resource: {arn}"
+                )
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class SageMaker:
     def __init__(
         self, hosting: Hosting, *, roles: Roles | None = None, alarms: Alarms | None = None, clock: Clock | None = None
     ) -> None:
-        self.endpoints = Endpoints(hosting, alarms=alarms, clock=clock)
+        self.endpoints = Endpoints(hosting, alarms=alarms, roles=roles, clock=clock)
         self._regions: dict[Scope, Region] = {}
         self._operations: dict[str, Operation] = {
             "CreateModel": partial(models.create_model, roles=roles),

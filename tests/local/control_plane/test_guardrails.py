@@ -10,6 +10,7 @@ import pytest
 
 from mme_local.hosting import HostingError, NoServers
 from mme_local.sagemaker import SageMaker, Scope, ValidationError
+from mme_local.sagemaker.permissions import Permission
 from mme_local.spec import EndpointSpec
 
 SCOPE = Scope("000000000000", "us-east-1")
@@ -69,11 +70,11 @@ class FakeAlarms:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.off_at: dict[str, float] = {"errors": float("inf")}
-        self.asked: list[tuple[str, str, str | None]] = []
+        self.asked: list[Scope] = []
         self.error: Exception | None = None
 
-    async def states(self, region: str, account: str, role: str | None, names: Sequence[str]) -> Mapping[str, str]:
-        self.asked.append((region, account, role))
+    async def states(self, scope: Scope, names: Sequence[str]) -> Mapping[str, str]:
+        self.asked.append(scope)
         if self.error is not None:
             raise self.error
         known = [name for name in names if name in self.off_at]
@@ -83,12 +84,12 @@ class FakeAlarms:
 class Stage:
     """A service with an endpoint of one variant in service."""
 
-    def __init__(self, shapes: Any, count: int) -> None:
+    def __init__(self, shapes: Any, count: int, roles: Any = None) -> None:
         self.shapes = shapes
         self.clock = FakeClock()
         self.hosting = RecordingHosting(self.clock)
         self.alarms = FakeAlarms(self.clock)
-        self.service = SageMaker(self.hosting, alarms=self.alarms, clock=self.clock)
+        self.service = SageMaker(self.hosting, alarms=self.alarms, clock=self.clock, roles=roles)
         self.call("CreateModel", ModelName="M", ExecutionRoleArn=ROLE, PrimaryContainer=shapes.container())
         self.config("one", InitialInstanceCount=count)
         self.config("two", InitialInstanceCount=count)
@@ -124,9 +125,9 @@ Play = Callable[..., None]
 
 @pytest.fixture
 def play(shapes: Any) -> Play:
-    def run(scenario: Scenario, count: int = 4) -> None:
+    def run(scenario: Scenario, count: int = 4, roles: Any = None) -> None:
         async def main() -> None:
-            await scenario(Stage(shapes, count))
+            await scenario(Stage(shapes, count, roles))
 
         asyncio.run(main())
 
@@ -245,7 +246,7 @@ def test_alarms_without_a_policy_are_looked_at_when_all_traffic_has_moved(play: 
     async def scenario(stage: Stage) -> None:
         await stage.update(alarmed({}))
         assert stage.hosting.calls == [(0, "begin", "two", 4), (0, "shift", 1), (0, "finish", "new")]
-        assert stage.alarms.asked == [("us-east-1", "000000000000", ROLE)] * 2
+        assert stage.alarms.asked == [SCOPE] * 2
 
     play(scenario)
 
@@ -310,14 +311,40 @@ def test_an_alarm_that_does_not_exist_stops_the_deployment(play: Play) -> None:
     play(scenario)
 
 
-def test_a_role_that_may_not_look_at_the_alarms_stops_the_deployment(play: Play) -> None:
+def test_alarms_that_cannot_be_seen_stop_the_deployment(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
-        stage.alarms.error = PermissionError("not authorized to perform: cloudwatch:DescribeAlarms")
+        stage.alarms.error = TimeoutError("CloudWatch did not answer")
         answer = await stage.update(alarmed(canary(percent(25))))
         assert stage.hosting.calls == []
-        assert "cloudwatch:DescribeAlarms" in answer["FailureReason"]
+        assert "could not be described: CloudWatch did not answer" in answer["FailureReason"]
 
     play(scenario)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_execution_role_must_be_allowed_to_look_at_each_alarm(play: Play, allowed: bool) -> None:
+    asked: list[str] = []
+
+    class Roles:
+        def trusts(self, role_arn: str, principal: str) -> bool:
+            return True
+
+        def allows(self, role_arn: str, permission: Permission) -> bool:
+            assert role_arn == ROLE
+            if permission.action != "cloudwatch:DescribeAlarms":
+                return True
+            asked.append(permission.resource)
+            return allowed
+
+    async def scenario(stage: Stage) -> None:
+        answer = await stage.update(alarmed(blue_green("ALL_AT_ONCE")))
+        assert set(asked) == {"arn:aws:cloudwatch:us-east-1:000000000000:alarm:errors"}
+        assert answer["EndpointConfigName"] == ("two" if allowed else "one")
+        if not allowed:
+            assert stage.hosting.calls == []
+            assert "not authorized to perform: cloudwatch:DescribeAlarms" in answer["FailureReason"]
+
+    play(scenario, roles=Roles())
 
 
 def test_a_fleet_that_does_not_come_up_changes_nothing(play: Play) -> None:

@@ -141,6 +141,22 @@ def test_a_new_fleet_that_does_not_come_up_leaves_nothing(run: Callable[..., Non
     run(test, max_instances=3)
 
 
+def test_metrics_go_to_the_region_of_the_endpoint(run: Callable[..., None], ministack: str) -> None:
+    async def test(at: Any) -> None:
+        for name, region in (("west", "us-west-2"), ("east", "us-east-1")):
+            await at.hosting.deploy(EndpointSpec(name, "one", spec_of(at, "one").variants, region))
+            await at.invoke(name=name)
+        await at.hosting.flush_metrics()
+        found = [
+            await asyncio.to_thread(invocations, ministack, name, region=region)
+            for name in ("west", "east")
+            for region in ("us-west-2", "us-east-1")
+        ]
+        assert found == [1, 0, 0, 1]
+
+    run(test)
+
+
 def test_metrics_of_a_deployment_name_the_configuration_too(run: Callable[..., None], ministack: str) -> None:
     async def test(at: Any) -> None:
         name = "told-apart"
@@ -167,11 +183,11 @@ def test_metrics_of_a_deployment_name_the_configuration_too(run: Callable[..., N
     run(test, settings=Settings(publish_interval=3600))
 
 
-def invocations(url: str, endpoint: str, config: str | None = None) -> float:
+def invocations(url: str, endpoint: str, config: str | None = None, region: str = "us-east-1") -> float:
     cloudwatch = boto3.client(
         "cloudwatch",
         endpoint_url=url,
-        region_name="us-east-1",
+        region_name=region,
         aws_access_key_id="000000000000",
         aws_secret_access_key="1",
     )
