@@ -12,6 +12,8 @@ import cdk_multi_model_endpoint as package
 NAMES = [
     "AlarmThresholds",
     "BoundImage",
+    "CoreDump",
+    "DataCapture",
     "DeploymentPolicy",
     "EndpointMonitoring",
     "ImportedEndpoint",
@@ -24,9 +26,11 @@ NAMES = [
     "MultiModelEndpoint",
     "PipelineContainer",
     "ProductionVariant",
+    "RoutingStrategy",
     "ScalableInstanceCount",
     "StoredModel",
     "TrackingOptions",
+    "TritonSettings",
     "VariantMetrics",
 ]
 

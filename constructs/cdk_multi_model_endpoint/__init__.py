@@ -1,5 +1,6 @@
 """AWS CDK constructs for Amazon SageMaker multi-model endpoints."""
 
+from ._capture import CoreDump, DataCapture
 from ._container import MultiModelContainer, PipelineContainer
 from ._deployment import DeploymentPolicy
 from ._endpoint import MultiModelEndpoint
@@ -10,11 +11,14 @@ from ._metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
 from ._monitoring import AlarmThresholds, EndpointMonitoring
 from ._scaling import ScalableInstanceCount, TrackingOptions
 from ._store import ModelStore, StoredModel
-from ._variant import ProductionVariant
+from ._triton import TritonSettings
+from ._variant import ProductionVariant, RoutingStrategy
 
 __all__ = [
     "AlarmThresholds",
     "BoundImage",
+    "CoreDump",
+    "DataCapture",
     "DeploymentPolicy",
     "EndpointMonitoring",
     "ImportedEndpoint",
@@ -27,8 +31,10 @@ __all__ = [
     "MultiModelEndpoint",
     "PipelineContainer",
     "ProductionVariant",
+    "RoutingStrategy",
     "ScalableInstanceCount",
     "StoredModel",
     "TrackingOptions",
+    "TritonSettings",
     "VariantMetrics",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import aws_cdk as cdk
 import jsii
@@ -16,16 +16,18 @@ from constructs import Construct, IValidation
 
 from . import _validation as validate
 from . import _warnings as advise
+from ._capture import CoreDump, DataCapture
 from ._container import MultiModelContainer, PipelineContainer
 from ._deployment import DeploymentPolicy
 from ._errors import InvalidEndpointError, raise_if_any
+from ._image import BoundImage, InferenceImage
 from ._invoke import ImportedEndpoint, InvocableEndpoint, endpoint_arn
 from ._model import Container, container_problems, render_container
 from ._monitoring import AlarmThresholds, EndpointMonitoring
 from ._network import Network, check_network
 from ._role import ExecutionRole
 from ._rollback import RollbackAlarms
-from ._variant import ProductionVariant, VariantOptions
+from ._variant import ProductionVariant, RoutingStrategy, VariantOptions
 
 
 @jsii.implements(iam.IGrantable, ec2.IConnectable)
@@ -60,6 +62,11 @@ class MultiModelEndpoint(InvocableEndpoint):
         model_data_download_timeout: How long a download may take, 60 to 3,600 seconds.
         container_startup_health_check_timeout: How long a container may take to become healthy, 60 to 3,600 seconds.
             Left out, four minutes.
+        inference_ami_version: The host image of GPU instances, such as ``al2-ami-sagemaker-inference-gpu-3-1``;
+            containers with a recent CUDA need a recent one. Left out, SageMaker's default.
+        enable_ssm_access: Let AWS Systems Manager open a shell in the containers, for debugging.
+        core_dump: Where to write core dumps of the containers.
+        routing_strategy: How to choose an instance. Left out, SageMaker's own, which prefers one that holds the model.
         role: The execution role. Left out, one is made that may pull these images, read these models, and write this
             endpoint's logs and metrics. A given role gets the same permissions where it can be changed, and a warning
             is added where it can't.
@@ -71,6 +78,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         network_isolation: Cut the containers off from the network. SageMaker itself still downloads the models.
         encryption_key: A key for the instances' storage volumes, in place of SageMaker's own. Instance types with local
             NVMe storage refuse one: the hardware encrypts them.
+        data_capture: Write requests and answers to S3.
+        clarify_explainer: Explain predictions online with SageMaker Clarify.
         deployment: How updates reach the endpoint. Left out, all traffic moves at once when the new fleet is up.
         retain_variant_properties: Whether an update keeps the live instance counts; weights always follow the template.
             Left out, it does as soon as a variant is autoscaled; edits of ``initial_instance_count`` then change
@@ -115,6 +124,10 @@ class MultiModelEndpoint(InvocableEndpoint):
         volume_size: cdk.Size | None = None,
         model_data_download_timeout: cdk.Duration | None = None,
         container_startup_health_check_timeout: cdk.Duration | None = None,
+        inference_ami_version: str | None = None,
+        enable_ssm_access: bool = False,
+        core_dump: CoreDump | None = None,
+        routing_strategy: RoutingStrategy | None = None,
         role: iam.IRole | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
@@ -122,6 +135,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         allow_all_outbound: bool | None = None,
         network_isolation: bool = False,
         encryption_key: kms.IKey | None = None,
+        data_capture: DataCapture | None = None,
+        clarify_explainer: sagemaker.CfnEndpointConfig.ClarifyExplainerConfigProperty | None = None,
         deployment: DeploymentPolicy | None = None,
         retain_variant_properties: bool | None = None,
         endpoint_name: str | None = None,
@@ -135,6 +150,10 @@ class MultiModelEndpoint(InvocableEndpoint):
             volume_size=volume_size,
             model_data_download_timeout=model_data_download_timeout,
             container_startup_health_check_timeout=container_startup_health_check_timeout,
+            inference_ami_version=inference_ami_version,
+            enable_ssm_access=enable_ssm_access,
+            core_dump=core_dump,
+            routing_strategy=routing_strategy,
         )
         self._container = container
         self._neighbours = (preprocessors, postprocessors)
@@ -142,6 +161,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         self._encryption_key = encryption_key
         self._deployment = deployment
         self._retain_variant_properties = retain_variant_properties
+        self._bound: dict[InferenceImage, BoundImage] = {}
         self._options: list[VariantOptions] = []
         self._variants: list[ProductionVariant] = []
         self._properties: list[sagemaker.CfnEndpointConfig.ProductionVariantProperty] = []
@@ -151,6 +171,7 @@ class MultiModelEndpoint(InvocableEndpoint):
                 *validate.name("endpoint_name", endpoint_name),
                 *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
                 *self._problems(variant, container),
+                *(data_capture.problems() if data_capture is not None else []),
             ],
         )
 
@@ -167,7 +188,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             if vpc is not None
             else None
         )
-        self._execution = self._create_execution_role(role)
+        self._execution = self._create_execution_role(role, data_capture)
         self.role = self._execution.role
         self.model = self._create_model("Model", container)
         self.endpoint_config = sagemaker.CfnEndpointConfig(
@@ -175,6 +196,10 @@ class MultiModelEndpoint(InvocableEndpoint):
             "EndpointConfig",
             production_variants=[],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
+            data_capture_config=None if data_capture is None else data_capture.render(),
+            explainer_config=None
+            if clarify_explainer is None
+            else sagemaker.CfnEndpointConfig.ExplainerConfigProperty(clarify_explainer_config=clarify_explainer),
         )
         self.endpoint = sagemaker.CfnEndpoint(
             self,
@@ -187,6 +212,10 @@ class MultiModelEndpoint(InvocableEndpoint):
         self._add(variant, container, self.model)
         if retain_variant_properties:
             self._retain_instance_counts()
+        if deployment is not None:
+            self._warn(advise.deployment(deployment.strategy))
+        if data_capture is not None:
+            self._warn(advise.data_capture())
 
     @classmethod
     def from_endpoint_name(cls, scope: Construct, construct_id: str, endpoint_name: str) -> ImportedEndpoint:
@@ -251,6 +280,10 @@ class MultiModelEndpoint(InvocableEndpoint):
         volume_size: cdk.Size | None = None,
         model_data_download_timeout: cdk.Duration | None = None,
         container_startup_health_check_timeout: cdk.Duration | None = None,
+        inference_ami_version: str | None = None,
+        enable_ssm_access: bool = False,
+        core_dump: CoreDump | None = None,
+        routing_strategy: RoutingStrategy | None = None,
     ) -> ProductionVariant:
         """Add a production variant, such as the B of an A/B test. An endpoint has at most 10.
 
@@ -267,6 +300,10 @@ class MultiModelEndpoint(InvocableEndpoint):
             volume_size: As for the endpoint.
             model_data_download_timeout: As for the endpoint.
             container_startup_health_check_timeout: As for the endpoint.
+            inference_ami_version: As for the endpoint.
+            enable_ssm_access: As for the endpoint.
+            core_dump: As for the endpoint.
+            routing_strategy: As for the endpoint.
 
         Returns:
             The variant, with its metrics and scaling.
@@ -284,6 +321,10 @@ class MultiModelEndpoint(InvocableEndpoint):
             volume_size=volume_size,
             model_data_download_timeout=model_data_download_timeout,
             container_startup_health_check_timeout=container_startup_health_check_timeout,
+            inference_ami_version=inference_ami_version,
+            enable_ssm_access=enable_ssm_access,
+            core_dump=core_dump,
+            routing_strategy=routing_strategy,
         )
         raise_if_any(self, self._problems(options, container or self._container))
         model = self.model if container is None else self._create_model(f"Model-{variant_name}", container)
@@ -339,18 +380,29 @@ class MultiModelEndpoint(InvocableEndpoint):
         if self._deployment is not None:
             yield from self._deployment.problems([other.initial_instance_count for other in together])
 
-    def _create_execution_role(self, role: iam.IRole | None) -> ExecutionRole:
+    def _create_execution_role(self, role: iam.IRole | None, data_capture: DataCapture | None) -> ExecutionRole:
         execution = ExecutionRole(self, role)
         execution.grant_telemetry(cdk.Stack.of(self), self.endpoint_name)
         if self._network is not None:
             execution.grant_network()
         if self._encryption_key is not None:
             execution.grant_volume_key(self._encryption_key)
+        if data_capture is not None:
+            execution.grant_write(data_capture)
         return execution
+
+    def _warn(self, warnings: Iterable[tuple[str, str]]) -> None:
+        for warning_id, message in warnings:
+            cdk.Annotations.of(self).add_warning_v2(f"cdk-multi-model-endpoint:{warning_id}", message)
+
+    def _bind(self, image: InferenceImage) -> BoundImage:
+        if image not in self._bound:
+            self._bound[image] = image.bind(self)
+        return self._bound[image]
 
     def _create_model(self, construct_id: str, container: MultiModelContainer) -> sagemaker.CfnModel:
         containers = self._pipeline(container)
-        images = [each.image.bind(self) for each in containers]
+        images = [self._bind(each.image) for each in containers]
         self._execution.grant_pull(images)
         self._execution.grant_read(container.model_store)
         self._execution.grant_objects(
@@ -373,13 +425,11 @@ class MultiModelEndpoint(InvocableEndpoint):
     def _add(
         self, options: VariantOptions, container: MultiModelContainer, model: sagemaker.CfnModel
     ) -> ProductionVariant:
-        warnings = [*options.warnings(container.image)]
-        if self._deployment is not None and not self._options:
-            warnings += advise.deployment(self._deployment.strategy)
-        for warning_id, message in warnings:
-            cdk.Annotations.of(self).add_warning_v2(f"cdk-multi-model-endpoint:{warning_id}", message)
+        self._warn(options.warnings(container.image, self._bind(container.image).uri))
         if options.initial_variant_weight == 0:
             self.node.add_validation(_SomeTraffic(self._options))
+        if options.core_dump is not None:
+            self._execution.grant_write(options.core_dump)
         variant = ProductionVariant(
             self, self.endpoint, self.endpoint_name, options, container.model_cache, self._on_autoscaled
         )

@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
+from ._capture import CoreDump, DataCapture
 from ._image import BoundImage
 from ._store import ModelStore
 
@@ -85,6 +86,15 @@ class ExecutionRole:
         objects = self._new(f"arn:{cdk.Aws.PARTITION}:s3:::{url.removeprefix('s3://')}" for url in urls)
         if objects:
             self._grant(["s3:GetObject"], objects)
+
+    def grant_write(self, destination: DataCapture | CoreDump) -> None:
+        """Allow to write captured data or core dumps where they go."""
+        if not self._new([(destination.bucket, destination.prefix, destination.encryption_key)]):
+            return
+        self._grant(["s3:PutObject"], [destination.bucket.arn_for_objects(f"{destination.prefix}*")])
+        for key in (destination.encryption_key, destination.bucket.encryption_key):
+            if key is not None:
+                self.permissions.append(key.grant_encrypt(self.role))
 
     def grant_network(self) -> None:
         """Allow to put network interfaces into a VPC. EC2 knows no resources for most of these actions."""

@@ -25,10 +25,13 @@ VARIANTS_MAX = 10
 SUBNETS_MAX = 16
 SECURITY_GROUPS_MAX = 5
 ROLLBACK_ALARMS_MAX = 10
+CONTENT_TYPES_MAX = 10
+DESTINATION_MAX = 512
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _ENVIRONMENT_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TARGET_MODEL = re.compile(r"[!-~][ -~]*")
+_CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
 _RESERVED = ("SAGEMAKER_MULTI_MODEL",)
 
 
@@ -228,6 +231,27 @@ def encryption_key(argument: str, value: str) -> Iterator[str]:
             f"encryption_key must not be given with {argument} {value!r}: its local NVMe storage is encrypted by the "
             "hardware, and SageMaker refuses a key"
         )
+
+
+def choices(argument: str, values: Sequence[str], known: Sequence[str]) -> Iterator[str]:
+    """Values out of a list, each once, and one at least."""
+    if not values or len(set(values)) < len(values) or not set(values) <= set(known):
+        yield f"{argument} must be one or more of {', '.join(known)}, got {', '.join(values) or 'none'}"
+
+
+def content_types(argument: str, values: Sequence[str]) -> Iterator[str]:
+    """Content types of captured data."""
+    if len(values) > CONTENT_TYPES_MAX:
+        yield f"{argument} must be at most {CONTENT_TYPES_MAX}, got {len(values)}"
+    for value in values:
+        if not is_token(value) and (len(value) > 256 or not _CONTENT_TYPE.fullmatch(value)):
+            yield f"{argument} must be content types such as 'text/csv', got {value!r}"
+
+
+def destination(argument: str, url: str) -> Iterator[str]:
+    """Where instances write to."""
+    if not is_token(url) and len(url) > DESTINATION_MAX:
+        yield f"{argument} must make an S3 URL of at most {DESTINATION_MAX} characters, got {len(url)}"
 
 
 def rollback_alarms(count: int) -> Iterator[str]:

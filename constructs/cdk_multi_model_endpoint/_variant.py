@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
@@ -11,10 +12,18 @@ from constructs import Construct
 
 from . import _validation as validate
 from . import _warnings as advise
+from ._capture import CoreDump
 from ._errors import raise_if_any
 from ._image import InferenceImage
 from ._metrics import VariantMetrics
 from ._scaling import ScalableInstanceCount
+
+
+class RoutingStrategy(Enum):
+    """How SageMaker chooses an instance for a request."""
+
+    LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
+    RANDOM = "RANDOM"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +37,10 @@ class VariantOptions:
     volume_size: cdk.Size | None
     model_data_download_timeout: cdk.Duration | None
     container_startup_health_check_timeout: cdk.Duration | None
+    inference_ami_version: str | None
+    enable_ssm_access: bool
+    core_dump: CoreDump | None
+    routing_strategy: RoutingStrategy | None
 
     def problems(self, image: InferenceImage) -> Iterator[str]:
         """What SageMaker would refuse."""
@@ -40,13 +53,19 @@ class VariantOptions:
         for argument in ("model_data_download_timeout", "container_startup_health_check_timeout"):
             yield from validate.within(argument, _seconds(getattr(self, argument)), 60, 3600, "seconds")
 
-    def warnings(self, image: InferenceImage) -> Iterator[tuple[str, str]]:
+        if self.core_dump is not None:
+            yield from self.core_dump.problems()
+
+    def warnings(self, image: InferenceImage, image_uri: str) -> Iterator[tuple[str, str]]:
         """What AWS advises against, with the ids to acknowledge it by."""
         yield from advise.instance_count("initial_instance_count", self.initial_instance_count)
         yield from advise.instance_type("instance_type", self.instance_type)
         yield from advise.gpu_image("instance_type", self.instance_type, image.family)
         if self.volume_size is not None:
             yield from advise.volume("instance_type", self.instance_type)
+        yield from advise.inference_ami_version(self.inference_ami_version, self.instance_type, image_uri)
+        if self.routing_strategy is not None:
+            yield from advise.routing_strategy(self.routing_strategy.value)
 
     def render(self, model: sagemaker.CfnModel) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
         """The variant as the endpoint configuration has it."""
@@ -59,6 +78,12 @@ class VariantOptions:
             volume_size_in_gb=_gibibytes(self.volume_size),
             model_data_download_timeout_in_seconds=_seconds(self.model_data_download_timeout),
             container_startup_health_check_timeout_in_seconds=_seconds(self.container_startup_health_check_timeout),
+            inference_ami_version=self.inference_ami_version,
+            enable_ssm_access=self.enable_ssm_access or None,
+            core_dump_config=None if self.core_dump is None else self.core_dump.render(),
+            routing_config=None
+            if self.routing_strategy is None
+            else sagemaker.CfnEndpointConfig.RoutingConfigProperty(routing_strategy=self.routing_strategy.value),
         )
 
 

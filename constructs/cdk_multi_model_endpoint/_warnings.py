@@ -5,11 +5,22 @@ Like the checks of ``_validation``: pure functions on plain values, which leave 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ._tables import instance_types
 from ._tokens import is_token
 from ._validation import known_instance_type
+
+_AMI_VERSIONS = (
+    "al2-ami-sagemaker-inference-gpu-2",
+    "al2-ami-sagemaker-inference-gpu-2-1",
+    "al2-ami-sagemaker-inference-gpu-3-1",
+    "al2-ami-sagemaker-inference-neuron-2",
+    "al2023-ami-sagemaker-inference-gpu-4-1",
+)
+_TRITON_GPU_RELEASE = re.compile(r"sagemaker-tritonserver:(\d\d)\.\d\d-py3$")
+_CUDA_12_8_YEAR = 25
 
 
 def instance_count(argument: str, value: int) -> Iterator[tuple[str, str]]:
@@ -65,6 +76,42 @@ def gpu_image(argument: str, value: str, family: str | None) -> Iterator[tuple[s
             f"{argument} {value!r} has a GPU, and NVIDIA Triton is the only image that AWS documents for multi-model "
             "endpoints on GPUs: InferenceImage.triton",
         )
+
+
+def inference_ami_version(value: str | None, instance_type: str, image_uri: str) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about a host image that is unknown, or too old for the container's CUDA."""
+    if value is not None and not is_token(value) and value not in _AMI_VERSIONS:
+        yield (
+            "unknownInferenceAmiVersion",
+            f"inference_ami_version {value!r} is not one that this library knows ({', '.join(_AMI_VERSIONS)}); "
+            "it may be newer than the library, or misspelt",
+        )
+    known = known_instance_type(instance_type)
+    release = _TRITON_GPU_RELEASE.search(image_uri)
+    if value is None and known is not None and known.gpus and release and int(release[1]) >= _CUDA_12_8_YEAR:
+        yield (
+            "inferenceAmiVersionNeeded",
+            f"inference_ami_version is not given, and the default host of SageMaker may have too old a driver for "
+            f"{release[0]}: AWS's images with CUDA 12.8 or 13 need 'al2-ami-sagemaker-inference-gpu-3-1' or newer",
+        )
+
+
+def routing_strategy(value: str) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about routing that AWS does not document here."""
+    yield (
+        "routingStrategyUndocumented",
+        f"routing_strategy is {value}: AWS does not say how it goes together with the routing of multi-model "
+        "endpoints, which prefers the instance that holds the model",
+    )
+
+
+def data_capture() -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about data capture."""
+    yield (
+        "dataCaptureUndocumented",
+        "data_capture is given: AWS's feature matrix does not list it for multi-model endpoints, and Model Monitor is "
+        "for endpoints with a single model only",
+    )
 
 
 def volume(argument: str, value: str) -> Iterator[tuple[str, str]]:

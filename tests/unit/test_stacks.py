@@ -55,6 +55,17 @@ def test_model_cache(value: str | bool, setting: str) -> None:
     assert container["MultiModelConfig"]["ModelCacheSetting"] == setting
 
 
+@pytest.mark.parametrize(("context", "isolated"), [({}, True), ({"network_isolation": "false"}, None)])
+def test_network_isolation(context: dict[str, str], isolated: bool | None) -> None:
+    assert resource(synthesize(**context), "AWS::SageMaker::Model").get("EnableNetworkIsolation") is isolated
+
+
+def test_alarm_topic() -> None:
+    topic = "arn:aws:sns:us-west-2:123456789012:alarms"
+    for alarm in synthesize(alarm_topic=topic).find_resources("AWS::CloudWatch::Alarm").values():
+        assert alarm["Properties"]["AlarmActions"] == alarm["Properties"]["OKActions"] == [topic]
+
+
 def test_image_bucket_and_prefix() -> None:
     template = synthesize(image=URI, bucket="existing", prefix="team/models")
     (container,) = resource(template, "AWS::SageMaker::Model")["Containers"]
