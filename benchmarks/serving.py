@@ -1,0 +1,129 @@
+"""A running ``mme-local serve`` with endpoints on it, and the model servers behind it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import boto3
+import psutil
+from botocore.config import Config
+
+BUCKET = "benchmark"
+IMAGES = {
+    "java": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0",
+    "tritonserver": "763104351884.dkr.ecr.us-east-1.amazonaws.com/sagemaker-tritonserver:24.09-py3",
+}
+"""The image for each model server, which is known by the name of its program."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """The running process."""
+
+    process: psutil.Process
+    url: str
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of it."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # boto3's stubs know services by literal names
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - takes any
+            config=Config(max_pool_connections=8),
+        )
+
+    def upload(self, prefix: str, archive: bytes, first: int, last: int) -> None:
+        """Put copies of an archive under a prefix: ``model-<first>.tar.gz`` and so on, ``last`` not included."""
+        s3 = self.client("s3")
+
+        def put(number: int) -> None:
+            s3.put_object(Bucket=BUCKET, Key=f"{prefix}{model(number)}", Body=archive)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, range(first, last)))
+
+    @contextmanager
+    def endpoint(self, name: str, program: str, prefix: str) -> Iterator[int]:
+        """An endpoint of one instance over a prefix; yields its model server's process id."""
+        sagemaker = self.client("sagemaker")
+        before = {process.pid for process in self._servers(program)}
+        container = {"Image": IMAGES[program], "Mode": "MultiModel", "ModelDataUrl": f"s3://{BUCKET}/{prefix}"}
+        role = "arn:aws:iam::000000000000:role/Benchmark"
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, Containers=[container])
+        variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+        )
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        often = {"Delay": 0.2, "MaxAttempts": 300}
+        sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=often)
+        (server,) = (process for process in self._servers(program) if process.pid not in before)
+        yield server.pid
+        sagemaker.delete_endpoint(EndpointName=name)
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig=often)
+
+    def _servers(self, program: str) -> list[psutil.Process]:
+        return [process for process in self.process.children(recursive=True) if process.name() == program]
+
+    @property
+    def megabytes(self) -> float:
+        """The memory of the process itself, without the model servers."""
+        return float(self.process.memory_info().rss) / 1024**2
+
+
+@contextmanager
+def serve(log: IO[str]) -> Iterator[Local]:
+    """Run ``mme-local serve``."""
+    program = str(Path(sys.executable).with_name("mme-local"))
+    command = [program, "serve", "--port", "0", "--exit-with-parent"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server:  # noqa: S603 - ours
+        assert server.stdout is not None
+        exported = dict(word.split("=", 1) for word in shlex.split(server.stdout.readline())[1:])
+        try:
+            local = Local(psutil.Process(server.pid), exported["AWS_ENDPOINT_URL"])
+            local.client("s3").create_bucket(Bucket=BUCKET)
+            yield local
+        finally:
+            server.terminate()
+
+
+def model(number: int) -> str:
+    """The target model of that number."""
+    return f"model-{number}.tar.gz"
+
+
+def pack(directory: Path) -> bytes:
+    """A model archive."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.add(directory, ".", filter=lambda entry: None if "__pycache__" in entry.name else entry)
+    return buffer.getvalue()
+
+
+def listening_port(pid: int) -> int:
+    """The TCP port on which a process listens, in whatever network namespace it is."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            inodes.add(os.readlink(descriptor))
+        except FileNotFoundError:
+            continue
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                return int(fields[1].rpartition(":")[2], 16)
+    raise LookupError(f"process {pid} does not listen")
