@@ -7,6 +7,7 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from cdk_multi_model_endpoint import (
@@ -16,6 +17,8 @@ from cdk_multi_model_endpoint import (
     MultiModelContainer,
     MultiModelEndpoint,
 )
+
+from . import _compliance as compliance
 
 MODELS = Path(__file__).parent / "models"
 
@@ -32,6 +35,8 @@ class MultiModelStack(cdk.Stack):
     - ``deployment_wait``: how many seconds an update watches its canary, 300 unless given
     - ``bucket``: the name of an existing bucket; ``prefix``: the folder of the models in it
     - ``model_cache``: ``false`` unloads a model after every call
+    - ``network_isolation``: ``false`` lets the container reach the network, for images that need it
+    - ``alarm_topic``: the ARN of an Amazon SNS topic that is told of alarms
     """
 
     def __init__(
@@ -64,22 +69,32 @@ class MultiModelStack(cdk.Stack):
             container=MultiModelContainer(
                 image=image if image_uri is None else InferenceImage.from_uri(image_uri),
                 model_store=store,
-                model_cache=str(self._setting("model_cache", "true")).lower() != "false",
+                model_cache=self._switch("model_cache"),
             ),
             instance_type=self._setting("instance_type", instance_type),
             initial_instance_count=instance_count,
+            network_isolation=self._switch("network_isolation"),
             deployment=self._deployment(instance_count),
         )
         endpoint.default_variant.auto_scale_instance_count(
             max_capacity=int(self._setting("max_instance_count", max(4, instance_count)))
         ).scale_on_invocations("Load", max_requests_per_second=float(self._setting("max_requests_per_second", 50)))
-        monitoring = endpoint.monitor("Monitoring")
+        topic = self._setting("alarm_topic")
+        monitoring = endpoint.monitor(
+            "Monitoring", alarm_topic=None if topic is None else sns.Topic.from_topic_arn(self, "AlarmTopic", topic)
+        )
         endpoint.add_rollback_alarms(*monitoring.error_alarms)
 
         cdk.Annotations.of(endpoint).acknowledge_warning(
             "cdk-multi-model-endpoint:deploymentPolicyUndocumented",
             "AWS's page on deployment guardrails lists what they exclude, and multi-model endpoints are not in it",
         )
+
+        compliance.acknowledge_store(store)
+        compliance.acknowledge_uploads(store, stored)
+        compliance.acknowledge_endpoint(endpoint, store)
+        if topic is None:
+            compliance.acknowledge_silent_alarms(monitoring)
 
         cdk.CfnOutput(self, "EndpointName", value=endpoint.endpoint_name)
         cdk.CfnOutput(self, "ModelStoreUrl", value=store.url)
@@ -91,6 +106,10 @@ class MultiModelStack(cdk.Stack):
         return DeploymentPolicy.canary(
             percent=50, wait=cdk.Duration.seconds(int(self._setting("deployment_wait", 300)))
         )
+
+    def _switch(self, key: str) -> bool:
+        """A setting that is on unless it is given as false."""
+        return str(self._setting(key, "true")).lower() != "false"
 
     def _setting(self, key: str, default: Any = None) -> Any:
         for name in (f"{self._context}.{key}", key):

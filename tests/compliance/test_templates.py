@@ -8,17 +8,7 @@ from pathlib import Path
 
 import pytest
 
-STACKS = ["CpuMultiModelStack", "GpuTritonMultiModelStack"]
-
-
-@pytest.fixture(scope="module")
-def assembly(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``cdk synth`` writes."""
-    output = tmp_path_factory.mktemp("cdk.out")
-    command = ["cdk", "synth", "--quiet", "--output", str(output)]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return output
+from .conftest import STACKS
 
 
 def test_strict_validation_is_on(root: Path) -> None:
