@@ -17,6 +17,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Template
 
 from cdk_multi_model_endpoint import (
+    CoreDump,
+    DataCapture,
     InferenceImage,
     ModelStore,
     MultiModelContainer,
@@ -58,6 +60,8 @@ def everything() -> dict[str, Any]:
         instance_type="ml.m5.xlarge",
         vpc=ec2.Vpc(stack, "Vpc"),
         encryption_key=key,
+        data_capture=DataCapture(bucket=store.bucket),
+        core_dump=CoreDump(bucket=store.bucket),
         endpoint_name="Everything",
     )
     monitoring = endpoint.monitor("Monitoring", alarm_topic=sns.Topic(stack, "Topic"))
