@@ -1,7 +1,7 @@
 """MiniStack with our SageMaker in it, as one ASGI application.
 
-This module knows MiniStack's internals, and so does ``mme_local.iam``, a part of it; no other does. They are private,
-so its version is pinned and tests/local/control_plane/test_ministack.py fails when one of them moves.
+This module knows MiniStack's internals, and so do ``mme_local.iam`` and ``mme_local.alarms``, parts of it; no other
+does. They are private, so its version is pinned and tests/local/control_plane/test_ministack.py fails when one moves.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import structlog
 
 from mme_local import autoscaling
+from mme_local.alarms import evaluate_alarms_as_cloudwatch_does
 from mme_local.hosting import Hosting
 from mme_local.iam import Iam
 from mme_local.provisioning import Kind, Provisions
@@ -93,7 +94,7 @@ class Gateway:
         self._scaling_provisioner = autoscaling.Provisioner(self.autoscaling, _request_scope)
         self._plug_in_service()
         self._plug_in_scaling()
-        _look_at_dimensions()
+        evaluate_alarms_as_cloudwatch_does()
         self._plug_in_resource_types(self._provisioner, TYPES)
         self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)
 
@@ -225,26 +226,6 @@ def _resource_handlers(provisioner: Provisions[K], kind: K) -> dict[str, Callabl
         provisioner.delete(kind, physical_id)
 
     return {"create": partial(provisioner.create, kind), "update": update, "delete": delete}
-
-
-def _look_at_dimensions() -> None:
-    """Let an alarm look at the metric with its own dimensions: MiniStack takes that of all endpoints together."""
-    cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
-    evaluate = cloudwatch._evaluate_alarm
-    if getattr(evaluate, "looks_at_dimensions", False):
-        return
-
-    def evaluate_own(alarm: Mapping[str, Any]) -> None:
-        everything = cloudwatch._metrics
-        own = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))
-        cloudwatch._metrics = {key: points for key, points in everything.items() if key[2] == own}
-        try:
-            evaluate(alarm)
-        finally:
-            cloudwatch._metrics = everything
-
-    evaluate_own.looks_at_dimensions = True  # type: ignore[attr-defined]
-    cloudwatch._evaluate_alarm = evaluate_own
 
 
 def _is_local_program(headers: Iterable[tuple[bytes, bytes]]) -> bool:

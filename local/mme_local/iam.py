@@ -1,6 +1,6 @@
 """MiniStack's evaluation of IAM policies, put to use where MiniStack does not do so itself.
 
-A part of the gateway: the two are the only modules that know MiniStack's internals.
+A part of the gateway, as ``mme_local.alarms`` is: only these know MiniStack's internals.
 """
 
 from __future__ import annotations

@@ -278,6 +278,7 @@ class Rollout:
         while True:
             over = self._clock.now() >= end
             if self._watch.names:
+                await self._watch.check()
                 # an alarm cannot see what has not been delivered
                 await self._hosting.flush_metrics()
                 await self._watch.check()

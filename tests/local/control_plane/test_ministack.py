@@ -142,12 +142,14 @@ def test_the_parts_of_iam_that_are_used_are_where_they_were() -> None:
     assert "_conditions_met(" in source, MOVED
 
 
-def test_alarms_look_at_their_own_dimensions(gateway: Gateway) -> None:
+def test_alarms_look_at_their_own_dimensions_and_get_well(gateway: Gateway) -> None:
     cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
     for config, value in (("old", 5), ("new", 0)):
         key = ("Guard", "Errors", f"EndpointConfigName={config}|EndpointName=e")
         cloudwatch._metric_bucket(key).append({"Timestamp": time.time(), "Value": float(value), "Unit": "None"})
-    states = {}
+    history = ["alarm_name", "old_state", "new_state", "reason"]
+    actions = ["alarm", "old_state", "new_state", "reason"]
+    states, alarms = {}, []
     for config in ("old", "new"):
         alarm = {
             "AlarmName": config,
@@ -162,7 +164,17 @@ def test_alarms_look_at_their_own_dimensions(gateway: Gateway) -> None:
         }
         cloudwatch._evaluate_alarm(alarm)
         states[config] = alarm["StateValue"]
+        alarms.append(alarm)
     assert states == {"old": "ALARM", "new": "OK"}, MOVED
+    (point,) = cloudwatch._metrics[("Guard", "Errors", "EndpointConfigName=old|EndpointName=e")]
+    point["Timestamp"] -= 61
+    cloudwatch._evaluate_alarm(alarms[0])
+    assert alarms[0]["StateValue"] == "ALARM", "missing data were not to change anything"
+    alarms[0]["TreatMissingData"] = "notBreaching"
+    cloudwatch._evaluate_alarm(alarms[0])
+    assert alarms[0]["StateValue"] == "OK"
+    assert list(inspect.signature(cloudwatch._record_history).parameters)[:4] == history, MOVED
+    assert list(inspect.signature(cloudwatch._dispatch_alarm_actions).parameters)[:4] == actions, MOVED
     assert "_evaluate_all_alarms()" in inspect.getsource(cloudwatch._put_metric_data), MOVED
 
 
