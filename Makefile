@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo test lint snapshot lock clean
+.PHONY: help install demo test lint snapshot lock bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ snapshot: install ## Accept changed templates as the new snapshots; then read th
 lock: install ## Renew the exact pins of requirements-dev.txt
 	uv pip compile pyproject.toml --group dev --extra local --universal --python-version 3.11 \
 		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements-dev.txt
+
+bench: install ## Measure what the local endpoint adds to its model servers
+	@python -m benchmarks.run
 
 clean: ## Remove everything that make has installed or built
 	rm -rf .venv node_modules cdk.out dist .mypy_cache .pytest_cache .ruff_cache

@@ -91,7 +91,8 @@ def test_real_models_answer_through_cold_calls_an_eviction_and_a_kill(run, kind,
         assert status == 424, body
         assert await predict(at, second) == right(second)
 
+    before = set(psutil.Process().children(recursive=True))
     # One of these models fits, two do not.
     run(test, server_factory=None, memory_budget=25_000, settings=Settings(publish_interval=3600, restart_backoff=0.0))
-    mine = psutil.Process().children(recursive=True)
-    assert not [p for p in mine if "tritonserver" in p.name() or "java" in p.name()]
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert not [process for process in left if "tritonserver" in process.name() or "java" in process.name()]
