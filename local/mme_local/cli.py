@@ -147,6 +147,7 @@ def _serve(listener: socket.socket, hosting: Hosting, parent: int | None, folder
             log_config=None,
             log_level=None if verbose else "warning",
             access_log=verbose,
+            proxy_headers=False,
             # MiniStack writes these two itself, as the AWS service in question does
             server_header=False,
             date_header=False,
