@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +94,8 @@ class Instance:
         """Start its servers, all at once; ``ServerError`` names the container that did not come up."""
         try:
             for index, container in enumerate(self._variant.containers):
-                self._stages.append(self._stage(index, container))
+                with self._naming(index):
+                    self._stages.append(self._stage(index, container))
             starts = [self._start(i, stage) for i, stage in enumerate(self._stages)]
             failures = [e for e in await asyncio.gather(*starts, return_exceptions=True) if e is not None]
             for failure in failures:
@@ -186,10 +188,16 @@ class Instance:
         return self._multi_model
 
     async def _start(self, index: int, stage: Stage) -> None:
-        name = container_name(self._variant, index)
-        try:
+        with self._naming(index):
             await stage.start()
+
+    @contextmanager
+    def _naming(self, index: int) -> Iterator[None]:
+        """Say in SageMaker's words which container it is that does not come up."""
+        try:
+            yield
         except (ServerError, InvokeError) as error:
+            name = container_name(self._variant, index)
             raise ServerError(
                 f"The {name} container for production variant {self._variant.name} did not pass the ping health "
                 f"check: {error}"

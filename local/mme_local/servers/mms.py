@@ -32,6 +32,9 @@ _PROPERTIES = {
     "SAGEMAKER_MAX_REQUEST_SIZE": "max_request_size",
 }
 
+_LONGEST_SCRATCH = 103 - len("/.mms.sock.65535")
+"""A unix socket's path may have 107 bytes on Linux, 103 on macOS, whose own folder for temporary files takes 49."""
+
 # Everything in one log, the workers' output with its tracebacks too; the server's own default is files in ``logs/``.
 _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration>
@@ -63,8 +66,7 @@ class MultiModelServer(HttpModelServer):
 
     def _prepare(self) -> Launch:
         java_home = _java_home()
-        # Not in work_dir: the workers' unix sockets are made here and their paths may have 107 bytes.
-        scratch = Path(tempfile.mkdtemp(prefix="mme-mms-"))
+        scratch = _scratch()
         port = reserve_port()
         properties = scratch / "mms.properties"
         properties.write_text(_configuration(port, self.container.environment), encoding="utf-8")
@@ -76,6 +78,18 @@ class MultiModelServer(HttpModelServer):
         own |= {"TMPDIR": str(scratch), "TEMP": str(scratch)}
         environment = container_environment(self.container.environment, own)
         return Launch(command, environment, scratch, port, remove=[str(scratch)])
+
+
+def _scratch() -> Path:
+    """A folder for the server, in ``/tmp`` where the one for temporary files has too long a path.
+
+    The workers' unix sockets are made in it. When their paths do not fit, the server neither loads a model nor says so.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="mme-mms-"))
+    if len(os.fsencode(scratch)) <= _LONGEST_SCRATCH:
+        return scratch
+    scratch.rmdir()
+    return Path(tempfile.mkdtemp(prefix="mme-mms-", dir="/tmp"))
 
 
 def _configuration(port: int, environment: Mapping[str, str]) -> str:

@@ -1,0 +1,74 @@
+"""Many callers at once: of one new model, of more models than fit, and of an endpoint that changes."""
+
+from __future__ import annotations
+
+import collections
+import os
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from .conftest import THIRD, Answer, Callers, Endpoint
+
+SECONDS = float(os.environ.get("MME_FAULT_SECONDS", "20"))
+KINDS = ["mms", "triton"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fifty_first_calls_at_once_are_one_download_and_one_load(shared: Callable[[str], Endpoint], kind: str) -> None:
+    at = shared(kind)
+    at.add("first.tar.gz")
+    together = threading.Barrier(50)
+
+    def call(number: int) -> Answer:
+        together.wait(10)
+        return at.ask("first.tar.gz", number)
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(call, range(50)))
+    assert all(answer.ok for answer in answers), collections.Counter(answers)
+    assert len(at.events("downloaded", "first.tar.gz")) == 1
+    assert at.loads("first.tar.gz") == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_models_than_fit_under_eight_callers_lose_no_request(endpoint: Callable[..., Endpoint], kind: str) -> None:
+    at = endpoint(kind)
+    models = [f"many{number}.tar.gz" for number in range(5)]
+    at.add(*models, padding=THIRD)
+    popular = random.Random(0)
+
+    def call(number: int) -> Answer:
+        return at.ask(models[min(int(popular.expovariate(0.4)), len(models) - 1)], number)
+
+    with Callers(call, threads=8) as callers:
+        threading.Event().wait(SECONDS)
+    assert not callers.failed, collections.Counter(callers.failed)
+    loads = [record for model in models for record in at.events("loaded", model)]
+    unloads = [record for model in models for record in at.events("unloaded", model)]
+    print(f"{kind}: {callers.good} calls in {SECONDS} s, {len(loads)} loads, {len(unloads)} unloads")
+    assert callers.good >= SECONDS / 2
+    assert max(record["loaded"] for record in loads) <= 3
+    assert len(loads) > len(models)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_redeployment_under_traffic_fails_no_request(
+    endpoint: Callable[..., Endpoint], eventually: Callable[..., Any], kind: str
+) -> None:
+    at = endpoint(kind)
+    at.add("a.tar.gz", "b.tar.gz")
+    with Callers(lambda number: at.ask("ab"[number % 2] + ".tar.gz", number, version="-|2")) as callers:
+        eventually(lambda: callers.good > 20)
+        described = at.update(Environment={"VERSION": "2"}, count=2)
+        assert at.ask("a.tar.gz", version="2").ok
+        before = callers.good
+        eventually(lambda: callers.good > before + 20)
+    assert described["EndpointStatus"] == "InService"
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert not callers.failed, collections.Counter(callers.failed)
+    assert not any(server.is_running() for server in at.servers)
