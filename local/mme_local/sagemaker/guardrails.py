@@ -250,7 +250,7 @@ class Rollout:
                 await self._take(step)
             if self._plan.termination_wait:
                 await self._bake(self._plan.termination_wait)
-        except HostingError as error:
+        except Exception as error:  # whatever it was, the endpoint must not stay between its fleets
             log.error("rolling back", endpoint=self._name, reason=str(error))
             failure = await self._roll_back()
             if failure is not None:

@@ -367,6 +367,24 @@ def test_a_batch_that_does_not_come_up_sends_rolling_back(play: Play) -> None:
     play(scenario)
 
 
+def test_a_fault_of_ours_leaves_no_endpoint_between_its_fleets(play: Play) -> None:
+    async def scenario(stage: Stage) -> None:
+        shift = stage.hosting.shift
+
+        async def break_at_all(endpoint_name: str, share: float) -> None:
+            await shift(endpoint_name, share)
+            if share == 1:
+                raise ZeroDivisionError
+
+        stage.hosting.shift = break_at_all  # type: ignore[method-assign]
+        answer = await stage.update(canary(percent(25), wait=10))
+        assert stage.hosting.calls[-2:] == [(10, "shift", 0), (10, "finish", "old")]
+        assert answer["EndpointStatus"] == "InService"
+        assert "ZeroDivisionError" in answer["FailureReason"]
+
+    play(scenario)
+
+
 def test_an_old_fleet_that_cannot_grow_back_serves_as_it_is(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
         stage.hosting.fail_resize = "no ping"
