@@ -10,7 +10,8 @@ from ._invoke import ImportedEndpoint
 from ._metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
 from ._monitoring import AlarmThresholds, EndpointMonitoring
 from ._scaling import ScalableInstanceCount, TrackingOptions
-from ._store import ModelStore, StoredModel
+from ._store import ModelStore
+from ._stored_model import StoredModel
 from ._triton import TritonSettings
 from ._variant import ProductionVariant, RoutingStrategy
 

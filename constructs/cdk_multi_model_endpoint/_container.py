@@ -23,6 +23,10 @@ class MultiModelContainer:
         container_hostname: A name for the container, at most 63 characters. In a pipeline all have one, or none has;
             SageMaker then publishes metrics by ``ContainerName``.
 
+    Raises:
+        InvalidEndpointError: If a model of the store is not laid out as the image's framework loads it. Models that are
+            added later are checked then.
+
     https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-caching.html
     """
 
@@ -31,6 +35,9 @@ class MultiModelContainer:
     model_cache: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     container_hostname: str | None = None
+
+    def __post_init__(self) -> None:
+        self.model_store.expect(self.image.family, self.environment)
 
 
 @dataclass(frozen=True, kw_only=True)

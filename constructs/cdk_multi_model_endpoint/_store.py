@@ -3,83 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
-from aws_cdk import custom_resources as cr
 from constructs import Construct, DependencyGroup, IDependable
 
+from mme_local.packing import (
+    Artifact,
+    Contents,
+    InvalidModelError,
+    ModelServer,
+    check_layout,
+    models_in,
+    packed,
+    target_model,
+)
+
 from . import _validation as validate
-from ._errors import raise_if_any
-from ._packing import Artifact, packed
+from ._bucket import bucket_problems, bucket_warnings
+from ._errors import InvalidEndpointError, raise_if_any
+from ._stored_model import StoredModel
+from ._tokens import is_token
 
-_COPY_LIMIT = 5 * 1024**3
-_DIGEST_LENGTH = 8
-
-
-class StoredModel(Construct):
-    """A model that a deployment uploads.
-
-    Made by ``ModelStore.add_model``. Whoever invokes the model from the same app can wait for the upload with
-    ``function.node.add_dependency(model)``.
-
-    Attributes:
-        target_model: What to send in ``TargetModel`` to invoke it, such as ``resnet-1a2b3c4d.tar.gz``.
-    """
-
-    target_model: str
-
-    def __init__(
-        self, scope: Construct, construct_id: str, *, store: ModelStore, name: str, artifact: Artifact
-    ) -> None:
-        super().__init__(scope, construct_id)
-        self.target_model = f"{name}-{artifact.digest[:_DIGEST_LENGTH]}.tar.gz"
-        raise_if_any(
-            self,
-            [
-                *validate.object_key("name", store.prefix, self.target_model),
-                *(
-                    [f"path must pack to at most 5 GiB, got {artifact.path.stat().st_size} bytes: upload it yourself"]
-                    if artifact.path.stat().st_size > _COPY_LIMIT
-                    else []
-                ),
-            ],
-        )
-        asset = s3_assets.Asset(
-            self,
-            "Asset",
-            path=str(artifact.path),
-            asset_hash=artifact.digest,
-            asset_hash_type=cdk.AssetHashType.CUSTOM,
-        )
-        copy = cr.AwsSdkCall(
-            service="S3",
-            action="copyObject",
-            parameters={
-                "Bucket": store.bucket.bucket_name,
-                "Key": f"{store.prefix}{self.target_model}",
-                "CopySource": f"{asset.s3_bucket_name}/{asset.s3_object_key}",
-            },
-            physical_resource_id=cr.PhysicalResourceId.of(name),
-            output_paths=["CopyObjectResult.ETag"],
-        )
-        uploads = _Uploads.of(self)
-        upload = cr.AwsCustomResource(
-            self,
-            "Upload",
-            on_create=copy,
-            on_update=copy,
-            install_latest_aws_sdk=False,
-            role=uploads.role,
-            log_group=uploads.log_group,
-            timeout=cdk.Duration.minutes(15),
-        )
-        upload.node.add_dependency(*store._upload_permission(upload.grant_principal, asset))
+_COPY_LIMIT = 5 * 1024**3  # of S3's CopyObject
 
 
 class ModelStore(Construct):
@@ -96,7 +47,8 @@ class ModelStore(Construct):
         ```
 
     Args:
-        bucket: An existing bucket in the endpoint's region. Left out, the store makes one.
+        bucket: An existing bucket in the endpoint's region. Left out, the store makes one. One of another account gets
+            a warning: its policy, and that of its key, must allow the access.
         prefix: The folder in the bucket; a ``/`` is added at its end where it is missing. It can't be empty: the
             endpoint may read what is under the prefix, never a whole bucket.
         encryption_key: A key for the bucket that the store makes. Left out, Amazon S3's own. An existing bucket's key
@@ -104,7 +56,7 @@ class ModelStore(Construct):
         removal_policy: What becomes of the bucket that the store makes when it leaves the stack.
 
     Raises:
-        InvalidEndpointError: If the prefix is not one that SageMaker accepts.
+        InvalidEndpointError: If the prefix is not one that SageMaker accepts, or the bucket is in another region.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/create-multi-model-endpoint.html
 
@@ -130,6 +82,8 @@ class ModelStore(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         problems = list(validate.prefix("prefix", prefix))
+        if bucket is not None:
+            problems += bucket_problems(cdk.Stack.of(self), bucket)
         if bucket is not None and encryption_key is not None:
             problems.append("encryption_key must not be given with bucket: an existing bucket has its own")
         raise_if_any(self, problems)
@@ -141,6 +95,10 @@ class ModelStore(Construct):
         self._models = Construct(self, "Models")
         self._first_upload = DependencyGroup()
         self._permission: list[IDependable] | None = None
+        self._stored: dict[str, tuple[StoredModel, Contents]] = {}
+        self._servers: list[ModelServer] = []
+        if bucket is not None:
+            _warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
 
     @property
     def first_upload(self) -> IDependable:
@@ -158,6 +116,9 @@ class ModelStore(Construct):
         an unchanged one is not uploaded again. Adding a model adds one resource to the stack and changes no other; what
         was uploaded stays when the model or the stack is removed.
 
+        As soon as a container serves the store, its models are checked for the layout that the image's framework loads:
+        Triton, XGBoost, scikit-learn, PyTorch and TensorFlow.
+
         Args:
             name: What to call it; ``/`` makes sub-folders, as in ``tenant_a/resnet``.
             path: The model's directory, or a ``.tar.gz`` of it, of at most 5 GiB packed. ``__pycache__`` and
@@ -167,20 +128,75 @@ class ModelStore(Construct):
             The model, with the ``target_model`` to invoke it by.
 
         Raises:
-            InvalidEndpointError: If the name was added before or can't be a target model, or the path is not a model.
+            InvalidEndpointError: If the name was added before or can't be a target model, or the path is not a model or
+                not one that the store's containers can load.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
         """
+        with ExitStack() as files:
+            artifact, problems = self._prepare(files, name, path)
+            raise_if_any(f"{self._models.node.path}/{name}", problems)
+            assert artifact is not None  # else there were problems
+            return self._add(name, artifact)
+
+    def add_models(self, directory: str | os.PathLike[str], *, folder: str | None = None) -> dict[str, StoredModel]:
+        """Upload all models of a folder: one per sub-folder or ``.tar.gz`` file, called like it.
+
+        All are checked before the first is added. For models of several tenants, call it once per tenant.
+
+        Example:
+            ```python
+            models = store.add_models("models/tenant_a", folder="tenant_a")
+            models["tenant_a/resnet"].target_model
+            ```
+
+        Args:
+            directory: The folder of models. Other files in it, and what begins with a dot, are passed over.
+            folder: What to put before their names. Left out, nothing.
+
+        Returns:
+            The models by name, in the order of their names.
+
+        Raises:
+            InvalidEndpointError: If there is no model, or as ``add_model``; it lists what is wrong with any of them.
+        """
         where = self._models.node.path
-        raise_if_any(where, validate.model_name("name", name))
-        construct_id = name.replace("/", "--")
-        if self._models.node.try_find_child(construct_id) is not None:
-            raise_if_any(where, [f"name must be new in this store, got {name!r} a second time"])
-        with packed(f"{where}/{name}", path) as artifact:
-            model = StoredModel(self._models, construct_id, store=self, name=name, artifact=artifact)
-        if len(self._models.node.children) == 1:
-            self._first_upload.add(model)
-        return model
+        try:
+            found = models_in(directory, folder)
+        except InvalidModelError as error:
+            raise InvalidEndpointError(where, error.problems) from None
+        artifacts: dict[str, Artifact] = {}
+        problems: list[str] = []
+        with ExitStack() as files:
+            for name, path in found.items():
+                artifact, own = self._prepare(files, name, path)
+                problems += [f"{name}: {problem}" for problem in own]
+                if artifact is not None:
+                    artifacts[name] = artifact
+            raise_if_any(where, problems)
+            return {name: self._add(name, artifact) for name, artifact in artifacts.items()}
+
+    def expect(self, family: str | None, environment: Mapping[str, str]) -> None:
+        """Check the models, also those that are added later, for the layout that a container loads.
+
+        ``MultiModelContainer`` calls it.
+
+        Args:
+            family: The image's family; None for one that is not known, and not checked.
+            environment: The container's variables, of which ``SAGEMAKER_PROGRAM`` names the inference script.
+
+        Raises:
+            InvalidEndpointError: If a model's layout is wrong; it lists what is wrong with any of them.
+        """
+        program = environment.get("SAGEMAKER_PROGRAM", "inference.py")
+        server = ModelServer(family, None if is_token(program) else program)
+        if server in self._servers:
+            return
+        findings = {name: check_layout(contents, server) for name, (_, contents) in self._stored.items()}
+        raise_if_any(self, [f"{name}: {problem}" for name, found in findings.items() for problem in found.problems])
+        self._servers.append(server)
+        for name, found in findings.items():
+            _warn(self._stored[name][0], found.warnings)
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
@@ -191,14 +207,54 @@ class ModelStore(Construct):
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to add models under the prefix, to list them, and to encrypt them; for a pipeline that trains models.
 
-        It does not allow to read or delete. Give every artifact a new name: SageMaker may keep an old copy loaded.
+        It does not allow to read or delete, but to go on with an unfinished upload, which S3 lists for whole buckets
+        only. Give every artifact a new name, as ``mme-local push`` does: SageMaker may keep an old copy loaded.
         """
-        grant = self._grant_objects(grantee, "s3:PutObject", "s3:AbortMultipartUpload").combine(
-            self._grant_list(grantee)
+        grant = (
+            self._grant_objects(grantee, "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+            .combine(self._grant_list(grantee))
+            .combine(
+                iam.Grant.add_to_principal(
+                    grantee=grantee,
+                    actions=["s3:ListBucketMultipartUploads"],
+                    resource_arns=[self.bucket.bucket_arn],
+                )
+            )
         )
         key = self.bucket.encryption_key
         # A multipart upload also decrypts its own parts
         return grant if key is None else grant.combine(key.grant_encrypt_decrypt(grantee))
+
+    def _prepare(
+        self, files: ExitStack, name: str, path: str | os.PathLike[str]
+    ) -> tuple[Artifact | None, Sequence[str]]:
+        """Pack a model into a file that lives as long as ``files``, and say what is wrong with it."""
+        problems = [*validate.model_name("name", name)]
+        if self._models.node.try_find_child(_construct_id(name)) is not None:
+            problems.append(f"name must be new in this store, got {name!r} a second time")
+        try:
+            artifact = files.enter_context(packed(path))
+        except InvalidModelError as error:
+            return None, [*problems, *error.problems]
+        problems += validate.object_key("name", self.prefix, target_model(name, artifact.digest))
+        size = artifact.path.stat().st_size
+        if size > _COPY_LIMIT:
+            problems.append(
+                f"path must pack to at most 5 GiB, the limit of S3's CopyObject, got {size} bytes: upload it with "
+                "'mme-local push'"
+            )
+        for server in self._servers:
+            problems += check_layout(artifact.contents, server).problems
+        return artifact, problems
+
+    def _add(self, name: str, artifact: Artifact) -> StoredModel:
+        model = StoredModel(self._models, _construct_id(name), store=self, name=name, artifact=artifact)
+        if not self._stored:
+            self._first_upload.add(model)
+        self._stored[name] = (model, artifact.contents)
+        for server in self._servers:
+            _warn(model, check_layout(artifact.contents, server).warnings)
+        return model
 
     def _grant_objects(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
         return iam.Grant.add_to_principal(
@@ -238,27 +294,10 @@ class ModelStore(Construct):
         return self._permission
 
 
-class _Uploads(Construct):
-    """A stack's one role and log group for uploads.
+def _construct_id(name: str) -> str:
+    return name.replace("/", "--")
 
-    One, because all ``AwsCustomResource`` of a stack share one function, and the first one's role is the function's.
-    """
 
-    _ID = "ModelUploads"
-
-    def __init__(self, scope: cdk.Stack) -> None:
-        super().__init__(scope, self._ID)
-        self.log_group = logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=cdk.RemovalPolicy.DESTROY
-        )
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.log_group.grant_write(self.role)
-
-    @classmethod
-    def of(cls, scope: Construct) -> _Uploads:
-        stack = cdk.Stack.of(scope)
-        existing = stack.node.try_find_child(cls._ID)
-        if existing is None:
-            return cls(stack)
-        assert isinstance(existing, cls)
-        return existing
+def _warn(scope: Construct, warnings: Iterable[tuple[str, str]]) -> None:
+    for warning_id, message in warnings:
+        cdk.Annotations.of(scope).add_warning_v2(f"cdk-multi-model-endpoint:{warning_id}", message)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from mme_local import packing
+
 from ._tables import InstanceType, instance_types
 from ._tokens import is_token
 
@@ -19,7 +21,6 @@ ENVIRONMENT_MAX = 100
 ENVIRONMENT_TEXT_MAX = 1024
 ENVIRONMENT_BYTES_MAX = 32 * 1024
 MODEL_DATA_URL_MAX = 1024
-OBJECT_KEY_MAX = 1024
 TARGET_MODEL_MAX = 1024
 VARIANTS_MAX = 10
 SUBNETS_MAX = 16
@@ -186,12 +187,7 @@ def model_data_url(argument: str, value: str) -> Iterator[str]:
 
 def model_name(argument: str, value: str) -> Iterator[str]:
     """A model's name relative to the prefix, without what is added to make it a ``TargetModel``."""
-    if not _TARGET_MODEL.fullmatch(value):
-        yield f"{argument} must be printable ASCII characters that don't start with a blank, got {value!r}"
-    elif any(part in ("", ".", "..") for part in value.split("/")):
-        yield f"{argument} must be a relative path such as 'resnet' or 'tenant_a/resnet', got {value!r}"
-    elif value.endswith(".tar.gz"):
-        yield f"{argument} must not end in '.tar.gz', got {value!r}: the archive's name is made from it and its content"
+    yield from packing.model_name_problems(argument, value)
 
 
 def target_model_pattern(value: str) -> Iterator[str]:
@@ -271,11 +267,7 @@ def vpc(subnet_count: int, security_group_count: int) -> Iterator[str]:
 def object_key(argument: str, prefix: str, target_model: str) -> Iterator[str]:
     """The length of a model's key in S3, and so of its ``TargetModel``."""
     length = len(target_model) if is_token(prefix) else len(prefix) + len(target_model)
-    if length > OBJECT_KEY_MAX:
-        yield (
-            f"{argument} must leave the object's key, '{{prefix}}{{name}}-{{hash}}.tar.gz', at most {OBJECT_KEY_MAX} "
-            f"characters, got {length}"
-        )
+    yield from packing.object_key_problems(argument, length)
 
 
 def known_instance_type(value: str) -> InstanceType | None:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from cdk_multi_model_endpoint import InvalidEndpointError
-from cdk_multi_model_endpoint._packing import packed
+from mme_local.packing import InvalidModelError, packed
 
 
 def digest(path: Path) -> str:
-    with packed("here", path) as artifact:
+    with packed(path) as artifact:
         return artifact.digest
 
 
@@ -39,7 +38,7 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 
 def test_packs_a_directorys_content_without_the_directory(model: Path) -> None:
-    with packed("here", model) as artifact, tarfile.open(artifact.path) as tar:
+    with packed(model) as artifact, tarfile.open(artifact.path) as tar:
         assert tar.getnames() == ["code/inference.py", "weights.bin"]
         for info in tar:
             assert (info.uid, info.gid, info.uname, info.gname, info.mtime) == (0, 0, "", "", 0)
@@ -80,7 +79,7 @@ def test_an_archive_is_the_same_as_its_directory(model: Path, tmp_path: Path) ->
 
 
 def test_removes_its_file(model: Path) -> None:
-    with packed("here", model) as artifact:
+    with packed(model) as artifact:
         assert artifact.path.exists()
     assert not artifact.path.parent.exists()
 
@@ -89,7 +88,7 @@ def test_follows_links_to_files(model: Path, tmp_path: Path) -> None:
     blob = tmp_path / "blob"
     blob.write_bytes(b"blob")
     (model / "linked.bin").symlink_to(blob)
-    with packed("here", model) as artifact, tarfile.open(artifact.path) as tar:
+    with packed(model) as artifact, tarfile.open(artifact.path) as tar:
         content = tar.extractfile("linked.bin")
         assert content is not None
         assert content.read() == b"blob"
@@ -97,25 +96,25 @@ def test_follows_links_to_files(model: Path, tmp_path: Path) -> None:
 
 def test_refuses_a_linked_folder(model: Path, tmp_path: Path) -> None:
     (model / "linked").symlink_to(tmp_path)
-    with pytest.raises(InvalidEndpointError, match="got the linked folder"):
+    with pytest.raises(InvalidModelError, match="got the linked folder"):
         digest(model)
 
 
 def test_refuses_a_broken_link(model: Path) -> None:
     (model / "linked").symlink_to("absent")
-    with pytest.raises(InvalidEndpointError, match="remove it, or mend the link"):
+    with pytest.raises(InvalidModelError, match="remove it, or mend the link"):
         digest(model)
 
 
 def test_refuses_an_empty_directory(tmp_path: Path) -> None:
-    with pytest.raises(InvalidEndpointError, match="which has no files"):
+    with pytest.raises(InvalidModelError, match="which has no files"):
         digest(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["model.zip", "absent"])
 def test_refuses_what_is_neither_directory_nor_archive(tmp_path: Path, name: str) -> None:
     (tmp_path / "model.zip").write_bytes(b"PK")
-    with pytest.raises(InvalidEndpointError, match=r"path must be a model's directory or \.tar\.gz file, got"):
+    with pytest.raises(InvalidModelError, match=r"path must be a model's directory or \.tar\.gz file, got"):
         digest(tmp_path / name)
 
 
@@ -125,7 +124,7 @@ def test_refuses_what_is_neither_directory_nor_archive(tmp_path: Path, name: str
 def test_refuses_a_broken_archive(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.tar.gz"
     path.write_bytes(content)
-    with pytest.raises(InvalidEndpointError, match=r"path must (be a gzipped tar archive|hold a model)"):
+    with pytest.raises(InvalidModelError, match=r"path must (be a gzipped tar archive|hold a model)"):
         digest(path)
 
 
@@ -143,6 +142,6 @@ def test_refuses_a_broken_archive(tmp_path: Path, content: bytes) -> None:
 )
 def test_refuses_a_hostile_archive(tmp_path: Path, member: tuple[str, bytes] | tarfile.TarInfo, problem: str) -> None:
     path = archive(tmp_path / "model.tar.gz", ("model", b"content"), member)
-    with pytest.raises(InvalidEndpointError) as caught:
+    with pytest.raises(InvalidModelError) as caught:
         digest(path)
     assert problem in str(caught.value)

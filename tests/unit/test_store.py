@@ -199,11 +199,12 @@ def test_grants_to_publish_under_the_prefix_alone(stack: cdk.Stack) -> None:
     bucket = s3.Bucket(stack, "Bucket", encryption_key=kms.Key(stack, "Key"))
     ModelStore(stack, "Models", bucket=bucket).grant_publish(role).assert_success()
     arn = stack.resolve(bucket.bucket_arn)
-    put, listing, key = resource(Template.from_stack(stack), "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    put, listing, unfinished, key = resource(Template.from_stack(stack), "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
     assert put == {
-        "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
+        "Action": ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
         "Effect": "Allow",
         "Resource": {"Fn::Join": ["", [arn, "/models/*"]]},
     }
     assert listing["Condition"] == {"StringLike": {"s3:prefix": "models/*"}}
+    assert unfinished == {"Action": "s3:ListBucketMultipartUploads", "Effect": "Allow", "Resource": arn}
     assert "kms:GenerateDataKey*" in key["Action"]

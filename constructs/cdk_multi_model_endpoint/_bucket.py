@@ -1,0 +1,48 @@
+"""Where an existing bucket is, and what can't be granted from here when that is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+
+from ._tokens import is_token
+
+
+def bucket_problems(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[str]:
+    """Whether SageMaker would refuse a bucket for its region."""
+    region = bucket.env.region
+    if not is_token(region) and not is_token(stack.region) and region != stack.region:
+        yield (
+            f"bucket must be in the endpoint's region {stack.region}, got one in {region}: SageMaker reads no models "
+            "from other regions; replicate them to a bucket there"
+        )
+
+
+def bucket_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str, str]]:
+    """Warnings, with their ids, about policies of another account.
+
+    Access to another account's bucket and key takes two policies: that of the role, which is granted here, and that of
+    the bucket or key, which only its owner can change.
+    """
+    account = bucket.env.account
+    elsewhere = not is_token(account) and account != stack.account
+    if elsewhere:
+        yield (
+            "crossAccountBucket",
+            f"bucket is in account {account}, whose policy can't be changed from here: it must allow the endpoint's "
+            "role s3:GetObject and s3:ListBucket, and for add_model the role of the uploads s3:PutObject; if it is "
+            "encrypted with a KMS key, name that in Bucket.from_bucket_attributes(encryption_key=…)",
+        )
+    key = bucket.encryption_key
+    if key is None:
+        return
+    key_account = key.env.account
+    if not is_token(key_account) and key_account != stack.account and (elsewhere or not is_token(stack.account)):
+        yield (
+            "crossAccountKey",
+            f"bucket is encrypted with a KMS key of account {key_account}, whose policy can't be changed from here: it "
+            "must allow the endpoint's role kms:Decrypt, and for add_model the role of the uploads kms:GenerateDataKey "
+            "and kms:Decrypt",
+        )
