@@ -52,7 +52,7 @@ class EndpointMonitoring(Construct):
     Made by ``MultiModelEndpoint.monitor``.
 
     Attributes:
-        dashboard: The dashboard: traffic and errors, latency and loading, cache, and instances, for each variant.
+        dashboard: The dashboard: traffic, errors, latency, loading, models in memory and instances, for each variant.
         alarms: All the alarms.
         error_alarms: Those on errors, which make good rollback alarms. The others don't: after every update, latencies
             rise and the cache hit ratio falls while routing relearns where the models are.
@@ -162,20 +162,33 @@ class EndpointMonitoring(Construct):
 
 
 def _widgets(variant: ProductionVariant) -> list[list[cloudwatch.IWidget]]:
-    """The dashboard's rows for one variant."""
+    """The dashboard's rows for one variant: what its callers see, and why."""
+    minute = cdk.Duration.minutes(1)
 
     def graph(
-        title: str, unit: str, left: list[cloudwatch.IMetric], right: list[cloudwatch.IMetric] | None = None
+        title: str, unit: str, left: list[cloudwatch.IMetric], ratios: list[cloudwatch.IMetric] | None = None
     ) -> cloudwatch.IWidget:
         return cloudwatch.GraphWidget(
             title=f"{variant.variant_name}: {title}",
-            width=12,
+            width=8,
             left=left,
-            right=right,
             left_y_axis=cloudwatch.YAxisProps(label=unit, min=0, show_units=False),
+            right=ratios,
+            right_y_axis=cloudwatch.YAxisProps(label="ratio", min=0, max=1, show_units=False) if ratios else None,
         )
 
-    minute = cdk.Duration.minutes(1)
+    def quotient(label: str, metric: cloudwatch.Metric, divisor: int) -> cloudwatch.IMetric:
+        key = label.replace(" ", "_")
+        return cloudwatch.MathExpression(
+            expression=f"{key} / {divisor}", using_metrics={key: metric}, label=label, period=minute
+        )
+
+    def milliseconds(label: str, microseconds: cloudwatch.Metric) -> cloudwatch.IMetric:
+        return quotient(label, microseconds, 1_000)
+
+    def seconds(label: str, microseconds: cloudwatch.Metric) -> cloudwatch.IMetric:
+        return quotient(label, microseconds, 1_000_000)
+
     utilizations = [
         variant.metric_cpu_utilization(period=minute, label="CPU (100 per vCPU)"),
         variant.metric_memory_utilization(period=minute, label="memory"),
@@ -190,33 +203,56 @@ def _widgets(variant: ProductionVariant) -> list[list[cloudwatch.IWidget]]:
     return [
         [
             graph(
-                "traffic and errors",
-                "requests",
+                "traffic",
+                "requests a minute",
                 [
-                    variant.metric_invocations(period=minute, label="invocations"),
-                    variant.metric_invocation_response_code(_ERRORS_4XX, period=minute, label="4XX"),
-                    variant.metric_invocation_response_code(_ERRORS_5XX, period=minute, label="5XX"),
-                    variant.metric_invocation_model_errors(period=minute, label="model errors"),
+                    variant.metric_invocations(period=minute, label="all instances"),
+                    variant.metric_invocations_per_instance(period=minute, label="each instance"),
                 ],
             ),
             graph(
-                "latency and loading",
-                "microseconds",
+                "errors",
+                "requests a minute",
                 [
-                    variant.metric_model_latency(period=minute, statistic="p50", label="model p50"),
-                    variant.metric_model_latency(period=minute, statistic="p99", label="model p99"),
-                    variant.metric_overhead_latency(period=minute, label="overhead"),
-                    variant.metric_model_loading_wait_time(period=minute, statistic="p99", label="loading wait p99"),
+                    variant.metric_invocation_response_code(
+                        _ERRORS_4XX, period=minute, label="4XX", color=cloudwatch.Color.ORANGE
+                    ),
+                    variant.metric_invocation_response_code(
+                        _ERRORS_5XX, period=minute, label="5XX", color=cloudwatch.Color.RED
+                    ),
+                    variant.metric_invocation_model_errors(
+                        period=minute, label="not 2XX from the container", color=cloudwatch.Color.PURPLE
+                    ),
+                ],
+            ),
+            graph(
+                "latency",
+                "milliseconds",
+                [
+                    milliseconds("model p50", variant.metric_model_latency(period=minute, statistic="p50")),
+                    milliseconds("model p99", variant.metric_model_latency(period=minute, statistic="p99")),
+                    milliseconds("overhead p50", variant.metric_overhead_latency(period=minute, statistic="p50")),
                 ],
             ),
         ],
         [
             graph(
+                "loading",
+                "seconds",
+                [
+                    seconds("wait p99", variant.metric_model_loading_wait_time(period=minute, statistic="p99")),
+                    seconds("download", variant.metric_model_downloading_time(period=minute)),
+                    seconds("load", variant.metric_model_loading_time(period=minute)),
+                ],
+            ),
+            graph(
                 "models in memory",
                 "models",
                 [
                     variant.metric_loaded_model_count(period=minute, statistic="Sum", label="loaded, all instances"),
-                    variant.metric_model_unloading_time(period=minute, statistic="SampleCount", label="unloads"),
+                    variant.metric_model_unloading_time(
+                        period=minute, statistic="SampleCount", label="unloads a minute"
+                    ),
                 ],
                 [variant.metric_model_cache_hit(period=minute, label="cache hit ratio")],
             ),

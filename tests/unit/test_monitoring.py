@@ -39,6 +39,12 @@ def widgets(stack: cdk.Stack) -> list[dict[str, Any]]:
     return found
 
 
+def shown(stack: cdk.Stack) -> set[str]:
+    """The names of the metrics that the dashboard reads."""
+    entries = [entry for widget in widgets(stack) for entry in widget["properties"]["metrics"]]
+    return {entry[1] for entry in entries if isinstance(entry[0], str)}
+
+
 def test_alarms_by_default(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     monitoring = make_endpoint().monitor("Monitoring")
     found = alarms(stack)
@@ -89,7 +95,7 @@ def test_alarms_are_for_each_variant(stack: cdk.Stack, make_endpoint: MakeEndpoi
     monitoring = endpoint.monitor("Monitoring")
     assert len(monitoring.alarms) == 12
     assert len(monitoring.error_alarms) == 2
-    assert len(widgets(stack)) == 8
+    assert len(widgets(stack)) == 12
 
 
 @pytest.mark.parametrize("through", ["topic", "action"])
@@ -111,15 +117,17 @@ def test_error_alarms_are_good_rollback_alarms(stack: cdk.Stack, make_endpoint: 
 
 def test_dashboard_shows_the_metrics_of_the_page(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     make_endpoint().monitor("Monitoring")
-    shown = {metric[1] for widget in widgets(stack) for metric in widget["properties"]["metrics"]}
-    assert shown == {
+    assert shown(stack) == {
         "Invocations",
+        "InvocationsPerInstance",
         "Invocation4XXErrors",
         "Invocation5XXErrors",
         "InvocationModelErrors",
         "ModelLatency",
         "OverheadLatency",
         "ModelLoadingWaitTime",
+        "ModelDownloadingTime",
+        "ModelLoadingTime",
         "LoadedModelCount",
         "ModelUnloadingTime",
         "ModelCacheHit",
@@ -131,5 +139,30 @@ def test_dashboard_shows_the_metrics_of_the_page(stack: cdk.Stack, make_endpoint
 
 def test_dashboard_shows_gpus_where_there_are_some(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     make_endpoint(instance_type="ml.g4dn.xlarge", image=InferenceImage.triton("24.09")).monitor("Monitoring")
-    shown = {metric[1] for widget in widgets(stack) for metric in widget["properties"]["metrics"]}
-    assert {"GPUUtilization", "GPUMemoryUtilization"} <= shown
+    assert {"GPUUtilization", "GPUMemoryUtilization"} <= shown(stack)
+
+
+def test_dashboard_is_two_rows_of_three_graphs(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint().monitor("Monitoring")
+    assert [(widget["x"], widget["y"]) for widget in widgets(stack)] == [(x, y) for y in (0, 6) for x in (0, 8, 16)]
+
+
+def test_dashboard_shows_times_in_units_that_people_read(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint().monitor("Monitoring")
+    graphs = {widget["properties"]["title"].partition(": ")[2]: widget["properties"] for widget in widgets(stack)}
+    for title, unit, divisor in [("latency", "milliseconds", 1_000), ("loading", "seconds", 1_000_000)]:
+        assert graphs[title]["yAxis"]["left"]["label"] == unit
+        visible = [entry[-1] for entry in graphs[title]["metrics"] if entry[-1].get("visible", True)]
+        hidden = [entry[-1]["id"] for entry in graphs[title]["metrics"] if not entry[-1].get("visible", True)]
+        assert [entry["expression"] for entry in visible] == [f"{key} / {divisor}" for key in hidden]
+
+
+def test_ratios_have_an_axis_of_their_own(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint().monitor("Monitoring")
+    on_the_right = [
+        (entry[1], widget["properties"]["yAxis"]["right"])
+        for widget in widgets(stack)
+        for entry in widget["properties"]["metrics"]
+        if entry[-1].get("yAxis") == "right"
+    ]
+    assert on_the_right == [("ModelCacheHit", {"label": "ratio", "min": 0, "max": 1, "showUnits": False})]
