@@ -229,11 +229,15 @@ class Site:
         found: dict[str, Any] = self.eventually(described, 60)
         return found
 
-    def create(self, config: str) -> dict[str, Any]:
-        """A new endpoint, when it is in service or has failed."""
+    def start(self, config: str) -> str:
+        """A new endpoint, being created."""
         name = f"endpoint{next(self._numbers)}"
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
-        return self.settled(name)
+        return name
+
+    def create(self, config: str) -> dict[str, Any]:
+        """A new endpoint, when it is in service or has failed."""
+        return self.settled(self.start(config))
 
     def update(self, name: str, config: str) -> dict[str, Any]:
         self.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
@@ -278,6 +282,11 @@ class Endpoint:
     def disk(self) -> Path:
         """Where its instance keeps models: beside the folder that its server's log is in."""
         return Path(f"/proc/{self.servers[0].pid}/fd/1").readlink().parents[2] / "models"
+
+    def holding(self) -> list[psutil.Process]:
+        """The processes that hold a loaded model."""
+        found = self.servers[0].children(recursive=True)
+        return [process for process in found if self.kind.worker in " ".join(process.cmdline())]
 
     def put(self, model: str, content: bytes) -> None:
         """Add an artifact, whatever is in it."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from .conftest import Endpoint, Site, archive
@@ -70,16 +69,11 @@ def test_with_the_cache_disabled_each_call_loads_anew_and_nothing_stays(
 ) -> None:
     at = endpoint(kind, MultiModelConfig={"ModelCacheSetting": "Disabled"})
     at.add("fleeting.tar.gz")
-    (server,) = at.servers
-
-    def holding() -> list[psutil.Process]:
-        return [process for process in server.children(recursive=True) if at.kind.worker in " ".join(process.cmdline())]
-
     for number in (1, 2):
         assert at.ask("fleeting.tar.gz", number).ok
         eventually(lambda: len(at.events("unloaded", "fleeting.tar.gz")) == number)  # noqa: B023
         assert at.loads("fleeting.tar.gz") == len(at.events("downloaded", "fleeting.tar.gz")) == number
-        eventually(lambda: not holding())
+        eventually(lambda: not at.holding())
         eventually(lambda: not list(at.disk.iterdir()))
 
 

@@ -21,6 +21,7 @@ def test_a_server_killed_under_traffic_is_restarted(
     (server,) = at.servers
     with Callers(lambda number: at.ask("ab"[number % 2] + ".tar.gz", number)) as callers:
         eventually(lambda: callers.good > 40)
+        assert at.holding()
         server.kill()
         eventually(lambda: site.records("server restarted", server=f"{at.name}/AllTraffic/i0/primary"), 30)
         before = callers.good

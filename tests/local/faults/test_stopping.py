@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from botocore.exceptions import BotoCoreError
 
 from tests.conftest import LocalEndpoint
 
-from .conftest import Answer, Callers, Endpoint, Site
+from .conftest import KINDS, Answer, Callers, Endpoint, Site
 
 STOP_SECONDS = 20
+MARK = "MME_FAULTS_MARK"
 SERVERS = {"java", "tritonserver"}
 PARENT = """
 import subprocess, sys
@@ -34,36 +36,41 @@ sys.exit(abs(child.returncode))
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 class Traces:
-    """What a local AWS and its servers have on this machine."""
+    """What a local AWS and its servers have on this machine.
 
-    def __init__(self, pid: int) -> None:
-        own = psutil.Process(pid)
-        self.processes = [own, *own.children(recursive=True)]
-        commands = [" ".join(process.cmdline()) for process in self.processes]
-        self.regions = tuple(set(re.findall(r"shm-region-prefix-name=(\w+)", "\n".join(commands))))
-        self.ports = {
-            (connection.laddr.ip, connection.laddr.port)
-            for process in self.processes
-            if process.name() != "tritonserver"  # it has a network of its own
-            for connection in process.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN
-        }
+    Args:
+        mark: A value of the environment variable ``MARK`` that they alone inherited.
+    """
 
-        self.folders = [Path(each.cwd()) for each in self.processes if each.name() in SERVERS]
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        self.regions: set[str] = set()
+        self.ports: set[tuple[str, int]] = set()
+        self.folders: set[Path] = set()
+        self.servers: set[str] = set()
 
     def running(self) -> list[psutil.Process]:
-        return [process for process in self.processes if alive(process)]
+        """Its processes, wherever they have gone in the tree of processes; those that have ended do not count."""
+        return [p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get(MARK) == self._mark]
+
+    def look(self) -> None:
+        """Take note of what there is now."""
+        for process in self.running():
+            with suppress(psutil.NoSuchProcess):
+                self._look_at(process, process.name())
+
+    def _look_at(self, process: psutil.Process, name: str) -> None:
+        self.regions.update(re.findall(r"shm-region-prefix-name=(\w+)", " ".join(process.cmdline())))
+        if name in SERVERS:
+            self.servers.add(name)
+            self.folders.add(Path(process.cwd()))
+        if name != "tritonserver":  # it has a network of its own
+            listening = [each for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+            self.ports.update((each.laddr.ip, each.laddr.port) for each in listening)
 
     def shared_memory(self) -> list[str]:
-        return [name for name in os.listdir("/dev/shm") if name.startswith(self.regions)]
+        return [name for name in os.listdir("/dev/shm") if name.startswith(tuple(self.regions))]
 
     def open_ports(self) -> list[tuple[str, int]]:
         found = []
@@ -72,6 +79,16 @@ class Traces:
                 if probe.connect_ex(address) == 0:
                     found.append(address)
         return found
+
+    def left(self) -> list[object]:
+        """What there still is of it all, but for files in the folder for temporary ones."""
+        folders = [folder for folder in self.folders if folder.exists()]
+        return [*self.running(), *self.shared_memory(), *self.open_ports(), *folders]
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Traces:
+    return Traces(str(tmp_path))
 
 
 @pytest.fixture
@@ -93,7 +110,7 @@ def started(tmp_path: Path, temporary: Path) -> Iterator[tuple[LocalEndpoint, in
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, "TMPDIR": str(temporary)},
+            env={**os.environ, "TMPDIR": str(temporary), MARK: str(tmp_path)},
         )
     assert parent.stdout is not None
     with parent.stdout as output:
@@ -113,20 +130,19 @@ ENDS: dict[str, Callable[[int, int], None]] = {
 
 @pytest.mark.parametrize("how", ENDS)
 def test_leaves_nothing_behind_when_it_ends_under_traffic(
-    started: tuple[LocalEndpoint, int], temporary: Path, eventually: Callable[..., Any], how: str
+    started: tuple[LocalEndpoint, int], traces: Traces, temporary: Path, eventually: Callable[..., Any], how: str
 ) -> None:
     local, own = started
     site = Site(local, eventually)
     with ThreadPoolExecutor(2) as pool:
-        endpoints = list(pool.map(lambda kind: Endpoint(site, kind, prefix=kind), ("mms", "triton")))
+        endpoints = list(pool.map(lambda kind: Endpoint(site, kind, prefix=kind), KINDS))
     for at in endpoints:
         at.add("a.tar.gz")
         assert at.ask("a.tar.gz").ok
-    traces = Traces(own)
-    assert {process.name() for process in traces.processes} > SERVERS
-    assert len(traces.folders) == 2
+    traces.look()
+    assert traces.servers == SERVERS
+    assert len(traces.folders) == len(traces.ports) == 2
     assert traces.shared_memory()
-    assert len(traces.ports) == 2
 
     def call(number: int) -> Answer:
         try:
@@ -139,12 +155,37 @@ def test_leaves_nothing_behind_when_it_ends_under_traffic(
         ENDS[how](local.process.pid, own)
         eventually(lambda: not traces.running(), STOP_SECONDS)
     assert {answer.status for answer in callers.answers} <= {0, 200, 424, 503}, callers.failed
-
-    exit_status = local.process.wait(STOP_SECONDS)
+    assert traces.left() == []
     if how in ("SIGTERM", "SIGINT"):
-        assert exit_status == 0
-    assert traces.shared_memory() == []
-    assert traces.open_ports() == []
-    assert not any(folder.exists() for folder in traces.folders)
+        assert local.process.wait(STOP_SECONDS) == 0
     if how != "SIGKILL":  # nobody is left then to remove what is mme-local's own
         assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["servers start", "models load"])
+def test_leaves_nothing_behind_when_it_ends_while(
+    started: tuple[LocalEndpoint, int], traces: Traces, temporary: Path, eventually: Callable[..., Any], moment: str
+) -> None:
+    local, own = started
+    site = Site(local, eventually)
+    if moment == "servers start":
+        for kind in KINDS:
+            site.start(site.config(site.container(kind, kind), count=2))
+        eventually(lambda: [process for process in traces.running() if process.name() in SERVERS])
+        traces.look()
+        os.kill(own, signal.SIGTERM)
+    else:
+        endpoints = [Endpoint(site, kind, prefix=kind) for kind in KINDS]
+        for at in endpoints:
+            at.add("a.tar.gz")
+        with ThreadPoolExecutor(2) as pool:
+            answers = [pool.submit(at.call, "a.tar.gz") for at in endpoints]
+            eventually(lambda: len(site.records("downloaded")) == 2)
+            traces.look()
+            os.kill(own, signal.SIGTERM)
+        for answer in answers:
+            assert isinstance(answer.exception(), BotoCoreError | None)
+    eventually(lambda: not traces.running(), STOP_SECONDS)
+    assert local.process.wait(STOP_SECONDS) == 0
+    assert traces.left() == []
+    assert list(temporary.iterdir()) == []
