@@ -22,6 +22,7 @@ from mme_local.hosting import Hosting, NoServers
 from mme_local.iam import role_credentials
 from mme_local.logs import configure_logging
 from mme_local.node import prepare_node
+from mme_local.push import push
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,9 @@ _PARENT_POLL_SECONDS = 0.5
 @click.version_option(package_name="cdk-multi-model-endpoint")
 def cli() -> None:
     """SageMaker multi-model endpoints on this machine."""
+
+
+cli.add_command(push)
 
 
 @cli.command()
