@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mme_local.packing import InvalidModelError, packed
+from mme_local.packing import InvalidModelError, inspect, packed
 
 
 def digest(path: Path) -> str:
@@ -76,6 +76,26 @@ def test_an_archive_is_the_same_as_its_directory(model: Path, tmp_path: Path) ->
     with tarfile.open(path, "w:gz", compresslevel=1) as tar:
         tar.add(model, arcname=".")
     assert digest(path) == digest(model)
+
+
+def test_keeps_folders_without_files(model: Path, tmp_path: Path) -> None:
+    """The version folder of a Triton ensemble is empty."""
+    (model / "ensemble" / "1").mkdir(parents=True)
+    with packed(model) as artifact, tarfile.open(artifact.path) as tar:
+        assert tar.getnames() == ["code/inference.py", "ensemble/1", "weights.bin"]
+        assert tar.getmember("ensemble/1").isdir()
+        assert artifact.contents.folders == ("ensemble/1",)
+    path = tmp_path / "model.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(model, arcname=".")
+    assert digest(path) == digest(model)
+
+
+def test_inspects_as_it_packs(model: Path) -> None:
+    (model / "config.pbtxt").write_text('backend: "python"')
+    with packed(model) as artifact:
+        assert inspect(model) == (artifact.digest, artifact.contents)
+    assert artifact.contents.texts == {"config.pbtxt": b'backend: "python"'}
 
 
 def test_removes_its_file(model: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -11,11 +13,22 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import custom_resources as cr
-from aws_cdk.assertions import Match, Template
+from aws_cdk.assertions import Annotations, Match, Template
 
-from cdk_multi_model_endpoint import InvalidEndpointError, ModelStore, StoredModel
+from cdk_multi_model_endpoint import (
+    InferenceImage,
+    InvalidEndpointError,
+    ModelStore,
+    MultiModelContainer,
+    StoredModel,
+)
 
 from .conftest import resource
+
+
+def warnings(stack: cdk.Stack) -> list[str]:
+    found = Annotations.from_stack(stack).find_warning("*", Match.any_value())
+    return [str(message.entry.data) for message in found]
 
 
 def imported(stack: cdk.Stack) -> s3.IBucket:
@@ -134,6 +147,26 @@ class TestAddModel:
         with pytest.raises(InvalidEndpointError, match="at most 1024 characters, got 1025"):
             ModelStore(stack, "Models", bucket=imported(stack)).add_model("a" * 1002, model)
 
+    def test_refuses_more_than_a_copy_takes(
+        self, stack: cdk.Stack, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("cdk_multi_model_endpoint._store._COPY_LIMIT", 100)
+        with pytest.raises(InvalidEndpointError, match=r"at most 5 GiB, .* bytes: upload it with 'mme-local push'"):
+            ModelStore(stack, "Models").add_model("resnet", model)
+
+    def test_warns_of_many_models_in_one_stack(
+        self, stack: cdk.Stack, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("cdk_multi_model_endpoint._stored_model._MODELS_ADVISED", 2)
+        stores = [ModelStore(stack, "One"), ModelStore(stack, "Two")]
+        stores[0].add_model("a", model)
+        stores[1].add_model("a", model)
+        assert warnings(stack) == []
+        stores[1].add_model("b", model)
+        stores[1].add_model("c", model)
+        (warning,) = warnings(stack)
+        assert "[ack: cdk-multi-model-endpoint:manyModels]" in warning
+
     def test_leaves_no_trace_of_a_refused_model(self, stack: cdk.Stack, model: Path, tmp_path: Path) -> None:
         store = ModelStore(stack, "Models", bucket=imported(stack))
         with pytest.raises(InvalidEndpointError, match=r"Models/resnet is not valid:\n  - path must be"):
@@ -199,7 +232,9 @@ def test_grants_to_publish_under_the_prefix_alone(stack: cdk.Stack) -> None:
     bucket = s3.Bucket(stack, "Bucket", encryption_key=kms.Key(stack, "Key"))
     ModelStore(stack, "Models", bucket=bucket).grant_publish(role).assert_success()
     arn = stack.resolve(bucket.bucket_arn)
-    put, listing, unfinished, key = resource(Template.from_stack(stack), "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    put, listing, unfinished, key = resource(Template.from_stack(stack), "AWS::IAM::Policy")["PolicyDocument"][
+        "Statement"
+    ]
     assert put == {
         "Action": ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
         "Effect": "Allow",
@@ -208,3 +243,147 @@ def test_grants_to_publish_under_the_prefix_alone(stack: cdk.Stack) -> None:
     assert listing["Condition"] == {"StringLike": {"s3:prefix": "models/*"}}
     assert unfinished == {"Action": "s3:ListBucketMultipartUploads", "Effect": "Allow", "Resource": arn}
     assert "kms:GenerateDataKey*" in key["Action"]
+
+
+class TestAddModels:
+    @pytest.fixture
+    def models(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "models"
+        for name in ("b", "a"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "xgboost-model").write_text(name)
+        with tarfile.open(folder / "c.tar.gz", "w:gz") as archive:
+            archive.add(folder / "a", arcname=".")
+        (folder / "README.md").write_text("Passed over.")
+        (folder / ".git").mkdir()
+        return folder
+
+    def test_adds_each_sub_folder_and_archive_in_order(self, stack: cdk.Stack, models: Path) -> None:
+        stored = ModelStore(stack, "Models").add_models(models)
+        assert [*stored] == ["a", "b", "c"]
+        assert stored["a"].target_model.removeprefix("a") == stored["c"].target_model.removeprefix("c")
+        Template.from_stack(stack).resource_count_is("Custom::AWS", 3)
+
+    def test_names_a_model_as_add_model_does(self, stack: cdk.Stack, models: Path) -> None:
+        stored = ModelStore(stack, "Models").add_models(models, folder="tenant_a")
+        alone = ModelStore(stack, "Other").add_model("tenant_a/b", models / "b")
+        assert stored["tenant_a/b"].target_model == alone.target_model
+
+    def test_adds_nothing_when_one_is_wrong_and_says_all_that_is(self, stack: cdk.Stack, models: Path) -> None:
+        store = ModelStore(stack, "Models")
+        store.add_model("b", models / "b")
+        (models / "empty").mkdir()
+        (models / "broken.tar.gz").write_text("no archive")
+        with pytest.raises(InvalidEndpointError) as caught:
+            store.add_models(models)
+        assert [problem.split(": ")[0] for problem in caught.value.problems] == ["b", "broken", "empty"]
+        Template.from_stack(stack).resource_count_is("Custom::AWS", 1)
+
+    def test_refuses_two_models_of_a_name(self, stack: cdk.Stack, models: Path) -> None:
+        (models / "a.tgz").write_bytes((models / "c.tar.gz").read_bytes())
+        with pytest.raises(InvalidEndpointError, match=r"got 'a' and 'a\.tgz' in .*: rename one"):
+            ModelStore(stack, "Models").add_models(models)
+
+    def test_refuses_a_folder_without_models(self, stack: cdk.Stack, tmp_path: Path) -> None:
+        with pytest.raises(InvalidEndpointError, match=r"a sub-folder or \.tar\.gz file per model"):
+            ModelStore(stack, "Models").add_models(tmp_path)
+
+    def test_refuses_what_is_no_folder(self, stack: cdk.Stack, tmp_path: Path) -> None:
+        with pytest.raises(InvalidEndpointError, match=r"must be a folder of models, got '.*absent', which is none"):
+            ModelStore(stack, "Models").add_models(tmp_path / "absent")
+
+
+class TestLayout:
+    """The container tells the store what its models must look like, whichever comes first."""
+
+    TRITON = InferenceImage.triton("24.09")
+
+    def test_refuses_a_model_added_before_its_container(self, stack: cdk.Stack, model: Path) -> None:
+        store = ModelStore(stack, "Models")
+        store.add_model("resnet", model)
+        with pytest.raises(InvalidEndpointError, match=r"Stack/Models is not valid:\n  - resnet: path must hold"):
+            MultiModelContainer(image=self.TRITON, model_store=store)
+
+    def test_refuses_a_model_added_after_its_container(self, stack: cdk.Stack, model: Path) -> None:
+        store = ModelStore(stack, "Models")
+        MultiModelContainer(image=self.TRITON, model_store=store)
+        with pytest.raises(InvalidEndpointError, match=r"Models/resnet is not valid:\n  - path must hold"):
+            store.add_model("resnet", model)
+        Template.from_stack(stack).resource_count_is("Custom::AWS", 0)
+
+    def test_warns_either_way_and_can_be_acknowledged(self, stack: cdk.Stack, model: Path) -> None:
+        (model / "more.bin").write_text("more")
+        store = ModelStore(stack, "Models")
+        before = store.add_model("before", model)
+        MultiModelContainer(image=InferenceImage.built_in("xgboost", "3.2-0"), model_store=store)
+        store.add_model("after", model)
+        assert ["xgboostSeveralModels" in warning for warning in warnings(stack)] == [True, True]
+        cdk.Annotations.of(before).acknowledge_warning("cdk-multi-model-endpoint:xgboostSeveralModels", "Meant.")
+        assert len(warnings(stack)) == 1
+
+    def test_expects_the_program_of_the_environment(self, stack: cdk.Stack, model: Path) -> None:
+        (model / "code" / "inference.py").rename(model / "code" / "serve.py")
+        store = ModelStore(stack, "Models")
+        store.add_model("resnet", model)
+        image = InferenceImage.built_in("sklearn", "1.9-0")
+        with pytest.raises(InvalidEndpointError, match=r"'code/inference\.py' with a model_fn"):
+            MultiModelContainer(image=image, model_store=store)
+        MultiModelContainer(image=image, model_store=store, environment={"SAGEMAKER_PROGRAM": "serve.py"})
+
+    def test_accepts_a_token_as_program(self, stack: cdk.Stack, model: Path) -> None:
+        (model / "code" / "inference.py").unlink()
+        program = cdk.CfnParameter(stack, "Program").value_as_string
+        store = ModelStore(stack, "Models")
+        store.add_model("resnet", model)
+        image = InferenceImage.built_in("sklearn", "1.9-0")
+        MultiModelContainer(image=image, model_store=store, environment={"SAGEMAKER_PROGRAM": program})
+
+
+class TestElsewhere:
+    """Buckets and keys of other accounts and regions; the stack is in 123456789012 and us-west-2."""
+
+    def bucket(self, stack: cdk.Stack, **attributes: Any) -> s3.IBucket:
+        return s3.Bucket.from_bucket_attributes(stack, "Imported", bucket_name="existing", **attributes)
+
+    def test_does_not_warn_of_a_bucket_of_its_own_account(self, stack: cdk.Stack) -> None:
+        ModelStore(stack, "Models", bucket=self.bucket(stack, account="123456789012", region="us-west-2"))
+        assert warnings(stack) == []
+
+    def test_warns_of_another_accounts_bucket_and_grants_what_it_can(self, stack: cdk.Stack, model: Path) -> None:
+        role = iam.Role(stack, "Reader", assumed_by=iam.AccountRootPrincipal())
+        store = ModelStore(stack, "Models", bucket=self.bucket(stack, account="210987654321"))
+        store.grant_read(role).assert_success()
+        store.add_model("resnet", model)
+        (warning,) = warnings(stack)
+        assert "bucket is in account 210987654321" in warning
+        assert "[ack: cdk-multi-model-endpoint:crossAccountBucket]" in warning
+        policies = json.dumps(Template.from_stack(stack).find_resources("AWS::IAM::Policy"))
+        assert all(action in policies for action in ("s3:GetObject", "s3:ListBucket", "s3:PutObject"))
+
+    def test_warns_of_another_accounts_key_and_grants_its_use(self, stack: cdk.Stack, model: Path) -> None:
+        arn = "arn:aws:kms:us-west-2:210987654321:key/0a1b2c3d"
+        bucket = self.bucket(stack, encryption_key=kms.Key.from_key_arn(stack, "Key", arn), account="210987654321")
+        role = iam.Role(stack, "Reader", assumed_by=iam.AccountRootPrincipal())
+        store = ModelStore(stack, "Models", bucket=bucket)
+        store.grant_read(role)
+        store.add_model("resnet", model)
+        assert ["crossAccountBucket" in warning for warning in warnings(stack)] == [True, False]
+        assert "crossAccountKey" in warnings(stack)[1]
+        uploads, reader = sorted(
+            json.dumps(policy) for policy in Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+        )
+        assert json.dumps({"Action": "kms:Decrypt", "Effect": "Allow", "Resource": arn}) in uploads + reader
+        assert "kms:GenerateDataKey*" in uploads + reader
+
+    def test_warns_where_the_stacks_account_is_not_known(self, model: Path) -> None:
+        stack = cdk.Stack(cdk.App(), "Agnostic")
+        ModelStore(stack, "Models", bucket=self.bucket(stack, account="210987654321"))
+        assert "crossAccountBucket" in warnings(stack)[0]
+
+    def test_accepts_a_token_as_account(self, stack: cdk.Stack) -> None:
+        ModelStore(stack, "Models", bucket=self.bucket(stack, account=cdk.Aws.ACCOUNT_ID, region=cdk.Aws.REGION))
+        assert warnings(stack) == []
+
+    def test_refuses_a_bucket_in_another_region(self, stack: cdk.Stack) -> None:
+        with pytest.raises(InvalidEndpointError, match="bucket must be in the endpoint's region us-west-2, got one in"):
+            ModelStore(stack, "Models", bucket=self.bucket(stack, region="eu-west-1"))

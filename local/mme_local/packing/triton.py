@@ -136,12 +136,15 @@ def _check_model(model: _Model, *, served: bool, siblings: Collection[str]) -> N
     findings = model.findings
     if not model.readable:
         return
-    for problem in schema_problems(model.config):
+    problems = [*schema_problems(model.config)]
+    for problem in problems:
         message = f"'{model.path(CONFIG)}' must be a Triton model configuration, {problem.message}"
         if problem.unknown:
             findings.warn("tritonUnknownField", f"{message}: it is misspelt, or newer than this library")
         else:
             findings.problem(message)
+    if any(not problem.unknown for problem in problems):
+        return
     _check_name(model, served)
     platform = model.text("platform")
     if platform == "ensemble":
