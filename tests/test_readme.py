@@ -29,7 +29,7 @@ def test_every_python_block_is_a_named_file(root: Path, readme_snippets: dict[st
     assert (root / "README.md").read_text().count("```python\n") == len(readme_snippets)
 
 
-@pytest.mark.parametrize("name", ["app.py", "pipeline.py"])
+@pytest.mark.parametrize("name", ["app.py", "pipeline.py", "operate.py"])
 def test_app_synthesizes(app: Path, name: str) -> None:
     result = run(app, "-W", "error", name)
     assert result.returncode == 0, result.stderr
