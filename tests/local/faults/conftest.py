@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -120,6 +121,10 @@ KINDS = {
     "mms": Kind("sagemaker-scikit-learn:1.9-0-cpu-py3", "java", "model_service_worker"),
     "triton": Kind("sagemaker-tritonserver:25.09-py3-cpu", "tritonserver", "triton_python_backend_stub"),
 }
+
+needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton runs on Linux only")
+SERVERS = ["mms", pytest.param("triton", marks=needs_triton)]
+"""The kinds, for tests that run on each."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import MIB, THIRD, Endpoint, Site, archive
+from .conftest import MIB, SERVERS, THIRD, Endpoint, Site, archive
 
-KINDS = ["mms", "triton"]
 Shared = Callable[[str], Endpoint]
 
 
@@ -67,7 +66,7 @@ def test_an_absent_object_is_named_and_found_once_it_is_there(shared: Shared) ->
     assert endpoint.ask("late.tar.gz").ok
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SERVERS)
 def test_a_model_that_fails_to_load_harms_no_other_and_works_once_fixed(shared: Shared, kind: str) -> None:
     endpoint = shared(kind)
     endpoint.put("broken.tar.gz", archive(endpoint.kind.broken()))
@@ -81,7 +80,7 @@ def test_a_model_that_fails_to_load_harms_no_other_and_works_once_fixed(shared: 
     assert endpoint.ask("fixed.tar.gz", 2).ok
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SERVERS)
 def test_a_model_too_big_for_the_memory_budget_evicts_nobody(shared: Shared, kind: str) -> None:
     endpoint = shared(kind)
     assert endpoint.ask("good.tar.gz").ok

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import Endpoint, Site, archive
+from .conftest import SERVERS, Endpoint, Site, archive, needs_triton
 
-KINDS = ["mms", "triton"]
 KNN = "174872318107.dkr.ecr.us-west-2.amazonaws.com/knn:1"
 XGBOOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 BINARY = "application/vnd.sagemaker-triton.binary+json;json-header-size="
@@ -63,7 +62,7 @@ instance_group [ { kind: KIND_CPU } ]
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SERVERS)
 def test_with_the_cache_disabled_each_call_loads_anew_and_nothing_stays(
     endpoint: Callable[..., Endpoint], eventually: Callable[..., Any], kind: str
 ) -> None:
@@ -127,6 +126,7 @@ def test_an_npy_body_reaches_the_model_and_comes_back_byte_by_byte(
     assert answer.body == body
 
 
+@needs_triton
 @pytest.mark.parametrize("values", [bytes(range(256)), NOISE], ids=["every byte", "3 MB"])
 def test_tritons_binary_protocol_passes_byte_by_byte(
     site: Site, shared: Callable[[str], Endpoint], values: bytes

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import Callers, Endpoint, Site
-
-KINDS = ["mms", "triton"]
+from .conftest import SERVERS, Callers, Endpoint, Site, needs_triton
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SERVERS)
 def test_a_server_killed_under_traffic_is_restarted(
     site: Site, endpoint: Callable[..., Endpoint], eventually: Callable[..., Any], kind: str
 ) -> None:
@@ -35,6 +33,7 @@ def test_a_server_killed_under_traffic_is_restarted(
     assert at.loads("a.tar.gz") == at.loads("b.tar.gz") == 2
 
 
+@needs_triton
 @pytest.mark.parametrize(
     ("kind", "environment", "reason"),
     [
@@ -58,6 +57,7 @@ def test_an_endpoint_whose_server_does_not_come_up_has_failed_and_says_why(
     assert site.processes("java") + site.processes("tritonserver") == running
 
 
+@needs_triton
 def test_an_update_whose_server_does_not_come_up_leaves_the_old_one_serving(endpoint: Callable[..., Endpoint]) -> None:
     at = endpoint("triton")
     at.add("a.tar.gz")
