@@ -11,6 +11,7 @@ import cdk_multi_model_endpoint as package
 
 NAMES = [
     "AlarmThresholds",
+    "AssetOptions",
     "BoundImage",
     "CoreDump",
     "DataCapture",

@@ -5,7 +5,8 @@ from ._container import MultiModelContainer, PipelineContainer
 from ._deployment import DeploymentPolicy
 from ._endpoint import MultiModelEndpoint
 from ._errors import InvalidEndpointError
-from ._image import BoundImage, InferenceImage
+from ._image import InferenceImage
+from ._image_sources import AssetOptions, BoundImage
 from ._invoke import ImportedEndpoint
 from ._metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
 from ._monitoring import AlarmThresholds, EndpointMonitoring
@@ -17,6 +18,7 @@ from ._variant import ProductionVariant, RoutingStrategy
 
 __all__ = [
     "AlarmThresholds",
+    "AssetOptions",
     "BoundImage",
     "CoreDump",
     "DataCapture",

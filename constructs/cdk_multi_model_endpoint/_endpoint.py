@@ -20,7 +20,8 @@ from ._capture import CoreDump, DataCapture
 from ._container import MultiModelContainer, PipelineContainer
 from ._deployment import DeploymentPolicy
 from ._errors import InvalidEndpointError, raise_if_any
-from ._image import BoundImage, InferenceImage
+from ._image import InferenceImage
+from ._image_sources import BoundImage
 from ._invoke import ImportedEndpoint, InvocableEndpoint, endpoint_arn
 from ._model import Container, container_problems, render_container
 from ._monitoring import AlarmThresholds, EndpointMonitoring

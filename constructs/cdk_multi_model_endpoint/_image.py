@@ -3,72 +3,84 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import NoReturn, Unpack, get_args
 
-import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
-from aws_cdk import region_info
 from constructs import Construct
 
-from ._errors import raise_if_any
-from ._tables import Family, Tag, families, registry_accounts
+from ._errors import InvalidEndpointError
+from ._image_sources import (
+    AssetOptions,
+    AssetSource,
+    AwsSource,
+    BoundImage,
+    ImageSource,
+    RepositorySource,
+    UriSource,
+)
+from ._image_traits import (
+    TRITON,
+    ImageTraits,
+    published_image,
+    traits_of_any,
+    traits_of_aws,
+    traits_of_published,
+)
+from ._tables import Architecture, AwsImage, aws_accounts, aws_images
 from ._tokens import is_token
 
-Architecture = Literal["x86_64", "arm64"]
-
-_TRITON = "sagemaker-tritonserver"
 _ALGORITHMS = ("knn", "linear-learner", "randomcutforest", "sklearn", "xgboost")
+_REPOSITORY = r"[a-z0-9]+(?:[._/-][a-z0-9]+)*"
+_TAG = r"\w[\w.-]{0,127}"
+_DIGEST = r"sha256:[0-9a-f]{64}"
 _ECR_URI = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/"
-    r"(?P<repository>[a-z0-9]+(?:[._/-][a-z0-9]+)*)(?P<version>:[\w.-]{1,128}|@sha256:[0-9a-f]{64})?"
+    rf"(?P<repository>{_REPOSITORY})(?P<version>:{_TAG}|@{_DIGEST})?"
 )
 _URI_MAX = 255
 
 
-@dataclass(frozen=True)
-class BoundImage:
-    """An image as the endpoint's stack sees it.
-
-    Attributes:
-        uri: What the Model's ``Image`` becomes.
-        repository_arn: The one repository that the execution role may pull from.
-    """
-
-    uri: str
-    repository_arn: str
-
-
-class InferenceImage(ABC):
+class InferenceImage:
     """The container image that serves the models.
 
     It must speak SageMaker's multi-model contract and carry the label
-    ``com.amazonaws.sagemaker.capabilities.multi-models=true``; AWS's images made here do. Images are pulled from the
-    endpoint's own region, and the execution role gets pull permission on the image's repository alone.
+    ``com.amazonaws.sagemaker.capabilities.multi-models=true``; an image that is known not to is warned of. Images are
+    pulled from the endpoint's own region, and the execution role gets pull permission on the image's repository alone.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-support.html
 
     Attributes:
-        family: AWS's name of the image family, or None for any other image.
+        family: The SageMaker SDK's name of the image family, or None for any other image.
         gpu: Whether the image is built for GPUs; None when that is not known.
-        architecture: The image's processor architecture; None when that is not known.
+        architecture: The image's processor architecture, ``x86_64`` or ``arm64``; None when that is not known.
+        multi_model: Whether the image has the label; None when that is not known.
     """
 
-    family: str | None = None
-    gpu: bool | None = None
-    architecture: Architecture | None = None
+    family: str | None
+    gpu: bool | None
+    architecture: Architecture | None
+    multi_model: bool | None
 
-    @abstractmethod
+    def __init__(self, source: ImageSource, traits: ImageTraits) -> None:
+        self.family = traits.family
+        self.gpu = traits.gpu
+        self.architecture = traits.architecture
+        self.multi_model = traits.multi_model
+        self._source = source
+
     def bind(self, scope: Construct) -> BoundImage:
         """Resolve the image for the region of the stack that ``scope`` is in.
 
         Raises:
-            InvalidEndpointError: If AWS does not have the image in that region.
+            InvalidEndpointError: If the image is not in that region.
         """
+        return self._source.bind(scope)
 
     @staticmethod
-    def built_in(algorithm: str, version: str | None = None) -> InferenceImage:
+    def built_in(
+        algorithm: str, version: str | None = None, *, architecture: Architecture = "x86_64"
+    ) -> InferenceImage:
         """AWS's image of a built-in algorithm or of scikit-learn.
 
         Example:
@@ -80,22 +92,38 @@ class InferenceImage(ABC):
             algorithm: ``knn``, ``linear-learner``, ``randomcutforest``, ``sklearn`` or ``xgboost``.
             version: The image's version, as in ``image_uris.retrieve``. May be left out where AWS has a single one:
                 otherwise an upgrade of this library would change the image of a live endpoint.
+            architecture: ``arm64`` for AWS Graviton instances, for which AWS has few of the versions.
 
         Raises:
-            InvalidEndpointError: If the algorithm or its version is not known, or the version is missing.
+            InvalidEndpointError: If there is no such image, or the version is missing.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html
         """
         where = "InferenceImage.built_in"
+        if architecture not in get_args(Architecture):
+            _refuse(where, f"architecture must be one of {', '.join(get_args(Architecture))}, got {architecture!r}")
+        family = [image for image in aws_images() if image.family == algorithm]
         if algorithm not in _ALGORITHMS:
-            raise_if_any(where, [f"algorithm must be one of {', '.join(_ALGORITHMS)}, got {algorithm!r}"])
-        family = families()[algorithm]
+            way_out = ""
+            if family:
+                newest = family[-1]
+                way_out = f'; for {algorithm} use InferenceImage.from_dlc("{newest.repository}", "{newest.tag}")'
+            _refuse(where, f"algorithm must be one of {', '.join(_ALGORITHMS)}, got {algorithm!r}{way_out}")
         if version is None:
-            if len(family.versions) > 1:
-                newest_first = ", ".join(reversed(family.versions))
-                raise_if_any(where, [f"version is required for {algorithm}: choose one of {newest_first}"])
-            (version,) = family.versions
-        return _RegionalImage(algorithm, family, _find(where, "version", algorithm, version), gpu=False)
+            versions = _versions(family)
+            if len(versions) > 1:
+                _refuse(where, f"version is required for {algorithm}: choose one of {', '.join(versions)}")
+            (version,) = versions
+        found = _find(where, "version", family, version)
+        for image in found:
+            if image.architecture == architecture:
+                return _published(image)
+        others = ", ".join(_versions([image for image in family if image.architecture == architecture])) or "none"
+        _refuse(
+            where,
+            f"architecture must be {found[0].architecture} for {algorithm} {version}, got {architecture!r}; "
+            f"versions of {algorithm} for {architecture}: {others}",
+        )
 
     @staticmethod
     def triton(tag: str, *, cpu: bool = False) -> InferenceImage:
@@ -110,10 +138,94 @@ class InferenceImage(ABC):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/deploy-models-frameworks-triton.html
         """
-        release = _find("InferenceImage.triton", "tag", _TRITON, tag.removesuffix("-py3"))
-        if cpu:
-            release = Tag(f"{release.name}-cpu", release.missing_regions)
-        return _RegionalImage(_TRITON, families()[_TRITON], release, gpu=not cpu)
+        family = [image for image in aws_images() if image.family == TRITON and image.gpu is not cpu]
+        (image,) = _find("InferenceImage.triton", "tag", family, tag.removesuffix("-py3"))
+        return _published(image)
+
+    @staticmethod
+    def from_dlc(repository_name: str, tag: str, account_id: str | None = None) -> InferenceImage:
+        """One of the AWS Deep Learning Containers: PyTorch, TensorFlow, MXNet, Hugging Face, DJL or any other.
+
+        Example:
+            ```python
+            InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312")
+            ```
+
+        Unlike the CDK's own table, ours has the accounts of GovCloud, of China and of the isolated regions. A tag that
+        this library does not know is taken as it is.
+
+        Args:
+            repository_name: The repository, such as ``pytorch-inference``.
+            tag: The tag, such as ``2.6.0-cpu-py312``; it may be a token.
+            account_id: The account that has the images. Left out, AWS's, by the region of the stack.
+
+        Raises:
+            InvalidEndpointError: If these are not names in Amazon ECR.
+
+        https://aws.github.io/deep-learning-containers/
+        """
+        where = "InferenceImage.from_dlc"
+        problems = []
+        if is_token(repository_name) or not re.fullmatch(_REPOSITORY, repository_name):
+            problems.append(f"repository_name must be that of a repository, got {repository_name!r}")
+        if not is_token(tag) and not re.fullmatch(_TAG, tag):
+            problems.append(f"tag must be 1 to 128 letters, digits, '_', '.' and '-', got {tag!r}")
+        if account_id is not None and not is_token(account_id) and not re.fullmatch(r"\d{12}", account_id):
+            problems.append(f"account_id must be 12 digits, got {account_id!r}")
+        if problems:
+            raise InvalidEndpointError(where, problems)
+        image = published_image(repository_name, tag)
+        regions = None if image is None or image.registry != "dlc" else image.regions
+        source = AwsSource("dlc", repository_name, tag, regions, account_id)
+        return InferenceImage(source, traits_of_aws(repository_name, tag))
+
+    @staticmethod
+    def from_ecr_repository(repository: ecr.IRepository, tag: str = "latest") -> InferenceImage:
+        """An image in a repository that the app makes or imports.
+
+        Args:
+            repository: The repository, in the endpoint's region. One in another account must allow the execution role
+                to pull in its own policy.
+            tag: The tag, or the digest ``sha256:…``. A live endpoint does not notice that a tag has moved: its new
+                instances would serve with another image than its old ones, so prefer tags that don't move.
+
+        Raises:
+            InvalidEndpointError: If the tag is neither.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/build-multi-model-build-container.html
+        """
+        if not is_token(tag) and not re.fullmatch(f"{_TAG}|{_DIGEST}", tag):
+            _refuse(
+                "InferenceImage.from_ecr_repository",
+                f"tag must be 1 to 128 letters, digits, '_', '.' and '-', or a digest 'sha256:…', got {tag!r}",
+            )
+        name = repository.repository_name
+        traits = ImageTraits() if is_token(name) else traits_of_any(name, tag)
+        return InferenceImage(RepositorySource(repository, tag), traits)
+
+    @staticmethod
+    def from_asset(directory: str | Path, **options: Unpack[AssetOptions]) -> InferenceImage:
+        """An image that the CDK CLI builds from a Dockerfile at deployment.
+
+        Args:
+            directory: Where the Dockerfile and what it copies are.
+            **options: As for the CDK's ``DockerImageAsset``: ``build_args``, ``file``, ``platform``, ``target`` and
+                others, see ``AssetOptions``. Give the ``platform``, or a Mac builds for arm64.
+
+        Raises:
+            InvalidEndpointError: If the directory has no Dockerfile.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/build-multi-model-build-container.html
+        """
+        dockerfile = Path(directory, options.get("file", "Dockerfile"))
+        if not dockerfile.is_file():
+            _refuse(
+                "InferenceImage.from_asset", f"directory must have the file {dockerfile.name!r}, got {str(directory)!r}"
+            )
+        platforms: dict[str, Architecture] = {"linux/amd64": "x86_64", "linux/arm64": "arm64"}
+        platform = options.get("platform")
+        architecture = None if platform is None else platforms.get(platform.platform)
+        return InferenceImage(AssetSource(str(directory), options), ImageTraits(architecture=architecture))
 
     @staticmethod
     def from_uri(uri: str, *, repository: ecr.IRepository | None = None) -> InferenceImage:
@@ -129,105 +241,42 @@ class InferenceImage(ABC):
         where = "InferenceImage.from_uri"
         if is_token(uri):
             if repository is None:
-                raise_if_any(where, ["repository is required when uri is a token: pulling is granted on it"])
-            return _UriImage(uri, repository, None)
+                _refuse(where, "repository is required when uri is a token: pulling is granted on it")
+            return InferenceImage(UriSource(uri, repository, None), ImageTraits())
         match = _ECR_URI.fullmatch(uri)
         if match is None or len(uri) > _URI_MAX:
-            raise_if_any(
+            _refuse(
                 where,
-                [
-                    f"uri must be an image in Amazon ECR, '123456789012.dkr.ecr.us-east-1.amazonaws.com/name:tag', "
-                    f"in at most {_URI_MAX} characters, got {uri!r}: SageMaker pulls from ECR, so push the image there"
-                ],
+                f"uri must be an image in Amazon ECR, '123456789012.dkr.ecr.us-east-1.amazonaws.com/name:tag', "
+                f"in at most {_URI_MAX} characters, got {uri!r}: SageMaker pulls from ECR, so push the image there",
             )
-        return _UriImage(uri, repository, match)
+        traits_of = traits_of_aws if match["account"] in aws_accounts() else traits_of_any
+        return InferenceImage(
+            UriSource(uri, repository, match), traits_of(match["repository"], (match["version"] or "")[1:])
+        )
 
 
-def _find(where: str, argument: str, family: str, version: str) -> Tag:
-    versions = families()[family].versions
-    if version not in versions:
-        known = ", ".join(reversed(versions))
-        raise_if_any(
+def _published(image: AwsImage) -> InferenceImage:
+    source = AwsSource(image.registry, image.repository, image.tag, image.regions)
+    return InferenceImage(source, traits_of_published(image))
+
+
+def _find(where: str, argument: str, family: list[AwsImage], version: str) -> list[AwsImage]:
+    """The images of a version, one for each architecture."""
+    found = [image for image in family if image.version == version]
+    if not found:
+        _refuse(
             where,
-            [
-                f"{argument} must be one of {known} for {family}, got {version!r}; "
-                "for an image that is newer than this library use InferenceImage.from_uri"
-            ],
+            f"{argument} must be one of {', '.join(_versions(family))} for {family[0].family}, got {version!r}; "
+            "for an image that is newer than this library use InferenceImage.from_uri",
         )
-    return versions[version]
+    return found
 
 
-class _RegionalImage(InferenceImage):
-    """An image that AWS publishes in an account of its own in every region."""
-
-    def __init__(self, family_name: str, family: Family, tag: Tag, *, gpu: bool) -> None:
-        self.family = family_name
-        self.gpu = gpu
-        self.architecture = "x86_64"
-        self._family = family
-        self._tag = tag
-
-    def bind(self, scope: Construct) -> BoundImage:
-        stack = cdk.Stack.of(scope)
-        region = stack.region
-        if is_token(region):
-            region, suffix = cdk.Aws.REGION, cdk.Aws.URL_SUFFIX
-            account = _account_table(stack, self._family.registry).find_in_map(region, "account")
-        else:
-            accounts = registry_accounts(self._family.registry)
-            supported = sorted(accounts.keys() - self._tag.missing_regions)
-            if region not in supported:
-                raise_if_any(
-                    scope,
-                    [
-                        f"image {self._family.repository}:{self._tag.name} is not published in {region}; "
-                        f"it is in {', '.join(supported)}"
-                    ],
-                )
-            account = accounts[region]
-            suffix = region_info.RegionInfo.get(region).domain_suffix or cdk.Aws.URL_SUFFIX
-        repository = self._family.repository
-        return BoundImage(
-            f"{account}.dkr.ecr.{region}.{suffix}/{repository}:{self._tag.name}",
-            f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{repository}",
-        )
+def _versions(images: list[AwsImage]) -> list[str]:
+    """The versions, newest first."""
+    return [*dict.fromkeys(image.version for image in reversed(images))]
 
 
-class _UriImage(InferenceImage):
-    """An image that the user names."""
-
-    def __init__(self, uri: str, repository: ecr.IRepository | None, parts: re.Match[str] | None) -> None:
-        self._uri = uri
-        self._repository = repository
-        self._parts = parts
-        if parts and parts["repository"].endswith(_TRITON):
-            self.family = _TRITON
-            self.gpu = not (parts["version"] or "").endswith("-cpu")
-
-    def bind(self, scope: Construct) -> BoundImage:
-        if self._parts is not None:
-            region = cdk.Stack.of(scope).region
-            if not is_token(region) and self._parts["region"] != region:
-                raise_if_any(
-                    scope,
-                    [
-                        f"image {self._uri} is in {self._parts['region']}, but the endpoint is in {region}: "
-                        "replicate the image to that region"
-                    ],
-                )
-        if self._repository is not None:
-            return BoundImage(self._uri, self._repository.repository_arn)
-        assert self._parts is not None  # from_uri demands a repository for a token
-        account, image_region, name = self._parts["account"], self._parts["region"], self._parts["repository"]
-        return BoundImage(self._uri, f"arn:{cdk.Aws.PARTITION}:ecr:{image_region}:{account}:repository/{name}")
-
-
-def _account_table(stack: cdk.Stack, registry: str) -> cdk.CfnMapping:
-    """The stack's one mapping from region to registry account, for stacks that can go to any region."""
-    construct_id = f"SageMaker{registry.capitalize()}Accounts"
-    existing = stack.node.try_find_child(construct_id)
-    if existing is not None:
-        assert isinstance(existing, cdk.CfnMapping)
-        return existing
-    accounts = registry_accounts(registry)
-    return cdk.CfnMapping(stack, construct_id, mapping={region: {"account": accounts[region]} for region in accounts})
+def _refuse(where: str, problem: str) -> NoReturn:
+    raise InvalidEndpointError(where, [problem])

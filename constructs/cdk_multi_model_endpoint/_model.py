@@ -8,7 +8,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 
 from . import _validation as validate
 from ._container import MultiModelContainer, PipelineContainer
-from ._image import BoundImage
+from ._image_sources import BoundImage
 
 Container = MultiModelContainer | PipelineContainer
 

@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
 from ._capture import CoreDump, DataCapture
-from ._image import BoundImage
+from ._image_sources import BoundImage
 from ._store import ModelStore
 
 T = TypeVar("T", bound=Hashable)

@@ -6,24 +6,28 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
+
+Architecture = Literal["x86_64", "arm64"]
 
 
 @dataclass(frozen=True)
-class Tag:
-    """An image tag, and the regions of its registry that do not have it."""
+class AwsImage:
+    """An image that AWS publishes, in an account of its own for each region.
 
-    name: str
-    missing_regions: frozenset[str]
+    ``version`` is what SageMaker's ``image_uris.retrieve`` calls it, ``registry`` the table of its accounts, and
+    ``multi_model`` whether it has the label for multi-model endpoints, None when that is not known.
+    """
 
-
-@dataclass(frozen=True)
-class Family:
-    """A family of AWS-owned images: one repository in an account per region."""
-
-    repository: str
+    family: str
+    version: str
     registry: str
-    versions: dict[str, Tag]
+    repository: str
+    tag: str
+    architecture: Architecture
+    gpu: bool
+    multi_model: bool | None
+    regions: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -41,25 +45,24 @@ class InstanceType:
     multi_model: str
 
 
+@cache
 def _load(name: str) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(files(__package__).joinpath("_data", name).read_text(encoding="utf-8"))
     return data
 
 
 @cache
-def families() -> dict[str, Family]:
-    """Image families by the name that SageMaker's ``image_uris.retrieve`` gives them."""
-    return {
-        name: Family(
-            family["repository"],
-            family["registry"],
-            {
-                version: Tag(entry["tag"], frozenset(entry.get("missing_regions", ())))
-                for version, entry in family["versions"].items()
-            },
-        )
-        for name, family in _load("images.json")["families"].items()
-    }
+def aws_images() -> tuple[AwsImage, ...]:
+    """Every image that AWS publishes in the families that serve several models, oldest version first."""
+    table = _load("images.json")
+    images = []
+    for row in table["images"]:
+        registry = table["families"][row["family"]]
+        fields = {key: value for key, value in row.items() if key != "missing"}
+        missing = table["missing_regions"][row["missing"]] if "missing" in row else ()
+        regions = frozenset(table["registries"][registry]).difference(missing)
+        images.append(AwsImage(**fields, registry=registry, regions=regions))
+    return tuple(images)
 
 
 @cache
@@ -67,6 +70,27 @@ def registry_accounts(registry: str) -> dict[str, str]:
     """The account that owns a registry's images, by region."""
     accounts: dict[str, str] = _load("images.json")["registries"][registry]
     return accounts
+
+
+@cache
+def aws_accounts() -> frozenset[str]:
+    """The accounts of all registries."""
+    return frozenset(
+        account for accounts in _load("images.json")["registries"].values() for account in accounts.values()
+    )
+
+
+@cache
+def partitions() -> dict[str, str]:
+    """The partition of a region, by region."""
+    table = _load("images.json")["partitions"]
+    return {region: name for name, partition in table.items() for region in partition["regions"]}
+
+
+def dns_suffix(region: str) -> str | None:
+    """The end of host names in a region; None when the region is not known."""
+    suffix: str | None = _load("images.json")["partitions"].get(partitions().get(region), {}).get("dns_suffix")
+    return suffix
 
 
 @cache

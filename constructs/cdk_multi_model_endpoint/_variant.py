@@ -60,6 +60,7 @@ class VariantOptions:
         """What AWS advises against, with the ids to acknowledge it by."""
         yield from advise.instance_count("initial_instance_count", self.initial_instance_count)
         yield from advise.instance_type("instance_type", self.instance_type)
+        yield from advise.image_label(image.family, image.multi_model)
         yield from advise.gpu_image("instance_type", self.instance_type, image.family)
         if self.volume_size is not None:
             yield from advise.volume("instance_type", self.instance_type)

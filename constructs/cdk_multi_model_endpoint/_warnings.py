@@ -78,6 +78,17 @@ def gpu_image(argument: str, value: str, family: str | None) -> Iterator[tuple[s
         )
 
 
+def image_label(family: str | None, multi_model: bool | None) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about an image of AWS's that cannot serve several models."""
+    if multi_model is False:
+        yield (
+            "imageNotMultiModel",
+            f"image is one of {family or 'AWS'} without the label com.amazonaws.sagemaker.capabilities.multi-models="
+            "true, as far as is known: SageMaker refuses the model; take its CPU image, another version, or "
+            "InferenceImage.triton for GPUs",
+        )
+
+
 def inference_ami_version(value: str | None, instance_type: str, image_uri: str) -> Iterator[tuple[str, str]]:
     """A warning, with its id, about a host image that is unknown, or too old for the container's CUDA."""
     if value is not None and not is_token(value) and value not in _AMI_VERSIONS:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+from typing import Any
+
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk.assertions import Annotations, Match, Template
 
-from cdk_multi_model_endpoint import InferenceImage, InvalidEndpointError
+from cdk_multi_model_endpoint import AssetOptions, InferenceImage, InvalidEndpointError
+
+from .conftest import MakeEndpoint
 
 
 def uri(image: InferenceImage, region: str) -> str:
@@ -112,6 +120,8 @@ def test_refuses_a_region_without_the_image_and_lists_the_others(image: Inferenc
         ("blazingtext", None, "algorithm must be one of knn, linear-learner"),
         ("xgboost", None, "version is required for xgboost: choose one of 3.2-0"),
         ("xgboost", "9.9-9", "version must be one of 3.2-0"),
+        ("xgboost", cdk.Fn.import_value("version"), "version must be one of 3.2-0"),
+        ("pytorch", None, r'for pytorch use InferenceImage.from_dlc\("pytorch-inference'),
     ],
 )
 def test_refuses_what_aws_does_not_have(algorithm: str, version: str | None, problem: str) -> None:
@@ -165,3 +175,185 @@ class TestFromUri:
         )
         assert image.family == "sagemaker-tritonserver"
         assert image.gpu is False
+
+
+class TestArchitecture:
+    def test_is_x86_by_default(self) -> None:
+        assert InferenceImage.built_in("xgboost", "1.5-1").architecture == "x86_64"
+
+    def test_takes_the_arm64_image(self) -> None:
+        image = InferenceImage.built_in("sklearn", "1.0-1", architecture="arm64")
+        assert image.architecture == "arm64"
+        assert uri(image, "us-west-2").endswith("/sagemaker-scikit-learn:1.0-1-arm64-cpu-py3")
+
+    def test_refuses_a_version_without_it_and_lists_those_with_it(self) -> None:
+        with pytest.raises(InvalidEndpointError, match=r"versions of xgboost for arm64: 1\.5-1, 1\.3-1"):
+            InferenceImage.built_in("xgboost", "3.2-0", architecture="arm64")
+
+    def test_refuses_another(self) -> None:
+        with pytest.raises(InvalidEndpointError, match="architecture must be one of x86_64, arm64, got 'sparc'"):
+            InferenceImage.built_in("knn", architecture="sparc")  # type: ignore[arg-type]
+
+
+class TestFromDlc:
+    def test_has_the_regions_that_the_cdk_lacks(self) -> None:
+        image = InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312")
+        assert uri(image, "us-gov-west-1") == (
+            "442386744353.dkr.ecr.us-gov-west-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
+        )
+
+    def test_takes_a_tag_that_is_newer_than_the_table(self) -> None:
+        image = InferenceImage.from_dlc("pytorch-inference", "9.0.0-gpu-py399")
+        assert uri(image, "us-iso-east-1").endswith(".c2s.ic.gov/pytorch-inference:9.0.0-gpu-py399")
+        assert (image.family, image.gpu, image.multi_model) == ("pytorch", True, None)
+
+    def test_takes_another_account_in_any_region(self) -> None:
+        image = InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312", "111122223333")
+        assert uri(image, "us-west-2").startswith("111122223333.dkr.ecr.us-west-2.amazonaws.com/")
+        assert uri(image, "mars-north-1").startswith("111122223333.dkr.ecr.mars-north-1.")
+
+    def test_takes_tokens(self, stack: cdk.Stack) -> None:
+        tag = cdk.CfnParameter(stack, "Tag").value_as_string
+        account = cdk.CfnParameter(stack, "Account").value_as_string
+        resolved = str(stack.resolve(InferenceImage.from_dlc("djl-inference", tag, account).bind(stack).uri))
+        assert "{'Ref': 'Tag'}" in resolved
+        assert "{'Ref': 'Account'}" in resolved
+
+    @pytest.mark.parametrize(
+        ("arguments", "problem"),
+        [
+            (("PyTorch", "1"), "repository_name must be"),
+            (("pytorch-inference", "a tag"), "tag must be"),
+            (("pytorch-inference", ""), "tag must be"),
+            (("pytorch-inference", "1", "123"), "account_id must be 12 digits, got '123'"),
+        ],
+    )
+    def test_refuses_what_ecr_does(self, arguments: tuple[str, str], problem: str) -> None:
+        with pytest.raises(InvalidEndpointError, match=problem):
+            InferenceImage.from_dlc(*arguments)
+
+    def test_refuses_a_region_that_is_known_not_to_have_it(self) -> None:
+        with pytest.raises(InvalidEndpointError, match="is not published in us-iso-east-1"):
+            uri(InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312"), "us-iso-east-1")
+
+    @pytest.mark.parametrize(
+        ("repository", "tag", "gpu", "architecture", "multi_model"),
+        [
+            ("pytorch-inference", "2.6.0-gpu-py312", True, "x86_64", True),
+            ("pytorch-inference", "2.6.0-cpu-py312-ubuntu22.04-sagemaker", False, "x86_64", True),
+            ("pytorch-inference", "2.6.0-cpu-py312-ubuntu22.04-ec2", False, "x86_64", False),
+            ("pytorch-inference-arm64", "2.7.0-cpu-py312", False, "arm64", None),
+            ("tensorflow-inference", "2.19.0-gpu", True, "x86_64", False),
+            ("mxnet-inference", "1.9.0-gpu-py38", True, "x86_64", False),
+            ("djl-inference", "0.38.0-lmi29.0.0-cu130", True, "x86_64", True),
+            ("sagemaker-tritonserver", "24.09-py3-cpu", False, "x86_64", True),
+            ("vllm", "0.1-gpu-py312-cu128", True, None, None),
+            ("vllm", "0.1", None, None, None),
+        ],
+    )
+    def test_knows_what_the_name_says(
+        self, repository: str, tag: str, gpu: bool | None, architecture: str | None, multi_model: bool | None
+    ) -> None:
+        image = InferenceImage.from_dlc(repository, tag)
+        assert (image.gpu, image.architecture, image.multi_model) == (gpu, architecture, multi_model)
+
+
+def test_an_endpoint_warns_of_an_image_that_serves_one_model_only(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
+    make_endpoint(image=InferenceImage.from_dlc("mxnet-inference", "1.9.0-gpu-py38"), instance_type="ml.g5.xlarge")
+    warnings = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("without the label"))
+    assert len(warnings) == 1
+
+
+class TestFromEcrRepository:
+    def test_takes_the_latest_and_grants_on_the_repository(self, stack: cdk.Stack) -> None:
+        repository = ecr.Repository(stack, "Repository")
+        image = InferenceImage.from_ecr_repository(repository).bind(stack)
+        assert str(stack.resolve(image.uri)).endswith(":latest']]}")
+        assert stack.resolve(image.repository_arn) == stack.resolve(repository.repository_arn)
+
+    @pytest.mark.parametrize(("tag", "end"), [("1.0", ":1.0"), ("sha256:" + "0" * 64, "@sha256:" + "0" * 64)])
+    def test_takes_a_tag_or_digest(self, stack: cdk.Stack, tag: str, end: str) -> None:
+        repository = ecr.Repository.from_repository_name(stack, "Repository", "sagemaker-tritonserver")
+        image = InferenceImage.from_ecr_repository(repository, tag)
+        assert str(stack.resolve(image.bind(stack).uri)).endswith(f"{end}']]}}")
+        assert image.family == "sagemaker-tritonserver"
+
+    def test_takes_a_token(self, stack: cdk.Stack) -> None:
+        tag = cdk.CfnParameter(stack, "Tag").value_as_string
+        image = InferenceImage.from_ecr_repository(ecr.Repository(stack, "Repository"), tag)
+        assert "{'Ref': 'Tag'}" in str(stack.resolve(image.bind(stack).uri))
+
+    def test_refuses_another_tag(self, stack: cdk.Stack) -> None:
+        with pytest.raises(InvalidEndpointError, match="or a digest 'sha256:…', got 'sha256:12'"):
+            InferenceImage.from_ecr_repository(ecr.Repository(stack, "Repository"), "sha256:12")
+
+    def test_refuses_another_region(self, stack: cdk.Stack) -> None:
+        arn = "arn:aws:ecr:eu-west-1:123456789012:repository/server"
+        image = InferenceImage.from_ecr_repository(ecr.Repository.from_repository_arn(stack, "Repository", arn))
+        with pytest.raises(InvalidEndpointError, match="is in eu-west-1, but the endpoint is in us-west-2"):
+            image.bind(stack)
+
+
+class TestFromAsset:
+    @pytest.fixture
+    def directory(self, tmp_path: Path) -> Path:
+        (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+        return tmp_path
+
+    def test_grants_pulling_from_the_bootstrapped_repository_alone(
+        self, stack: cdk.Stack, make_endpoint: MakeEndpoint, directory: Path
+    ) -> None:
+        make_endpoint(image=InferenceImage.from_asset(directory))
+        pull = {
+            "Action": ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            "Effect": "Allow",
+            "Resource": stack.resolve(
+                f"arn:{cdk.Aws.PARTITION}:ecr:us-west-2:123456789012:repository/"
+                "cdk-hnb659fds-container-assets-123456789012-us-west-2"
+            ),
+        }
+        Template.from_stack(stack).has_resource_properties(
+            "AWS::IAM::Policy", {"PolicyDocument": {"Statement": Match.array_with([pull])}}
+        )
+
+    def test_takes_the_options_of_the_cdk(self, stack: cdk.Stack, directory: Path) -> None:
+        options: AssetOptions = {"build_args": {"VERSION": "1"}, "platform": ecr_assets.Platform.LINUX_ARM64}
+        one, other = InferenceImage.from_asset(directory), InferenceImage.from_asset(directory, **options)
+        assert one.architecture is None
+        assert other.architecture == "arm64"
+        assert len({image.bind(stack).uri for image in (one, other, other)}) == 2
+
+    def test_has_every_option_of_the_cdk(self) -> None:
+        cdks: dict[str, Any] = dict(inspect.signature(ecr_assets.DockerImageAsset.__init__).parameters)
+        assert set(AssetOptions.__annotations__) == cdks.keys() - {"self", "scope", "id", "directory"}
+
+    def test_refuses_a_directory_without_a_dockerfile(self, directory: Path) -> None:
+        with pytest.raises(InvalidEndpointError, match=r"directory must have the file 'Dockerfile\.gpu'"):
+            InferenceImage.from_asset(directory, file="Dockerfile.gpu")
+
+
+class TestRegionAgnosticStacks:
+    @staticmethod
+    def table(stack: cdk.Stack, name: str) -> set[str]:
+        return set(Template.from_stack(stack).find_mappings(name)[name])
+
+    def test_have_one_table_with_the_regions_of_all_their_images(self) -> None:
+        one, both = cdk.Stack(), cdk.Stack()
+        InferenceImage.triton("24.09").bind(one)
+        InferenceImage.triton("24.09").bind(both)
+        InferenceImage.triton("25.09").bind(both)
+        assert self.table(both, "SageMakerDlcAccounts") - self.table(one, "SageMakerDlcAccounts") >= {"ap-east-2"}
+        assert "us-gov-west-1" not in self.table(both, "SageMakerDlcAccounts")
+        assert len(Template.from_stack(both).to_json()["Mappings"]) == 1
+
+    def test_have_the_target_partitions_alone(self) -> None:
+        stack = cdk.Stack(cdk.App(context={"@aws-cdk/core:target-partitions": ["aws-cn"]}))
+        InferenceImage.built_in("knn").bind(stack)
+        assert self.table(stack, "SageMakerAlgorithmsAccounts") == {"cn-north-1", "cn-northwest-1"}
+
+    def test_are_refused_where_no_target_partition_has_the_image(self) -> None:
+        stack = cdk.Stack(cdk.App(context={"@aws-cdk/core:target-partitions": ["aws-us-gov"]}))
+        with pytest.raises(InvalidEndpointError, match="is published in none of the partitions"):
+            InferenceImage.triton("24.09").bind(stack)

@@ -48,3 +48,8 @@ def test_other_images_than_triton_on_gpus_warn(instance_type: str, family: str |
 @pytest.mark.parametrize(("value", "warned"), [("ml.g4dn.xlarge", True), ("ml.m5.xlarge", False), (TOKEN, False)])
 def test_volume_size_on_local_storage_warns(value: str, warned: bool) -> None:
     assert bool(list(advise.volume("instance_type", value))) is warned
+
+
+@pytest.mark.parametrize(("multi_model", "warned"), [(True, False), (None, False), (False, True)])
+def test_an_image_without_the_label_warns(multi_model: bool | None, warned: bool) -> None:
+    assert bool(list(advise.image_label("mxnet", multi_model))) is warned

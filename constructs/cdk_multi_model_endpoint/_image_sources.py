@@ -1,0 +1,175 @@
+"""Where images come from: AWS's registries, a URI, a repository or a Dockerfile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypedDict
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecr_assets as ecr_assets
+from constructs import Construct
+
+from ._account_table import account_in_any_region
+from ._errors import raise_if_any
+from ._tables import dns_suffix, registry_accounts
+from ._tokens import is_token
+
+
+@dataclass(frozen=True)
+class BoundImage:
+    """An image as the endpoint's stack sees it.
+
+    Attributes:
+        uri: What the Model's ``Image`` becomes.
+        repository_arn: The one repository that the execution role may pull from.
+    """
+
+    uri: str
+    repository_arn: str
+
+
+class AssetOptions(TypedDict, total=False):
+    """How ``InferenceImage.from_asset`` builds: the options of the CDK's ``DockerImageAsset``, all optional.
+
+    https://docs.aws.amazon.com/cdk/api/v2/python/aws_cdk.aws_ecr_assets/DockerImageAsset.html
+    """
+
+    asset_name: str
+    build_args: Mapping[str, str]
+    build_contexts: Mapping[str, str]
+    build_secrets: Mapping[str, str]
+    build_ssh: str
+    cache_disabled: bool
+    cache_from: Sequence[ecr_assets.DockerCacheOption]
+    cache_to: ecr_assets.DockerCacheOption
+    display_name: str
+    exclude: Sequence[str]
+    extra_hash: str
+    file: str
+    follow_symlinks: cdk.SymlinkFollowMode
+    ignore_mode: cdk.IgnoreMode
+    invalidation: ecr_assets.DockerImageAssetInvalidationOptions
+    network_mode: ecr_assets.NetworkMode
+    outputs: Sequence[str]
+    platform: ecr_assets.Platform
+    target: str
+
+
+class ImageSource(Protocol):
+    """What can name an image to a stack."""
+
+    def bind(self, scope: Construct) -> BoundImage:
+        """Resolve the image for the stack that ``scope`` is in."""
+
+
+@dataclass(frozen=True)
+class AwsSource:
+    """An image that AWS publishes in an account of its own in every region.
+
+    ``regions`` are those that have it, or None when that is not known. ``account_id`` is of the user's choosing.
+    """
+
+    registry: str
+    repository: str
+    tag: str
+    regions: frozenset[str] | None = None
+    account_id: str | None = None
+
+    def bind(self, scope: Construct) -> BoundImage:
+        stack = cdk.Stack.of(scope)
+        region = stack.region
+        account = self.account_id
+        if is_token(region):
+            region, suffix = cdk.Aws.REGION, cdk.Aws.URL_SUFFIX
+            account = account or account_in_any_region(scope, stack, self.registry, self._published_in(), self._name)
+        else:
+            account = account or self._account(scope, region)
+            suffix = dns_suffix(region) or cdk.Aws.URL_SUFFIX
+        return BoundImage(
+            f"{account}.dkr.ecr.{region}.{suffix}/{self._name}",
+            f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{self.repository}",
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+    def _published_in(self) -> frozenset[str]:
+        return frozenset(registry_accounts(self.registry)) if self.regions is None else self.regions
+
+    def _account(self, scope: Construct, region: str) -> str:
+        supported = self._published_in()
+        if region not in supported:
+            way_out = "; pass account_id for an account that has it there" if self.regions is None else ""
+            found = ", ".join(sorted(supported))
+            raise_if_any(scope, [f"image {self._name} is not published in {region}; it is in {found}{way_out}"])
+        return registry_accounts(self.registry)[region]
+
+
+@dataclass(frozen=True)
+class UriSource:
+    """An image that the user names; ``repository`` or ``parts`` says where it is."""
+
+    uri: str
+    repository: ecr.IRepository | None
+    parts: re.Match[str] | None
+
+    def bind(self, scope: Construct) -> BoundImage:
+        if self.parts is not None:
+            _check_region(scope, self.uri, self.parts["region"])
+        if self.repository is not None:
+            return BoundImage(self.uri, self.repository.repository_arn)
+        assert self.parts is not None  # from_uri demands a repository for a token
+        account, region, name = self.parts["account"], self.parts["region"], self.parts["repository"]
+        return BoundImage(self.uri, f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}")
+
+
+@dataclass(frozen=True)
+class RepositorySource:
+    """An image in a repository that the app makes or imports."""
+
+    repository: ecr.IRepository
+    tag: str
+
+    def bind(self, scope: Construct) -> BoundImage:
+        uri = self.repository.repository_uri_for_tag_or_digest(self.tag)
+        region = self.repository.env.region
+        if not is_token(region):
+            _check_region(scope, uri, region)
+        return BoundImage(uri, self.repository.repository_arn)
+
+
+class AssetSource:
+    """An image that the CDK CLI builds and pushes to the bootstrapped repository."""
+
+    def __init__(self, directory: str, options: AssetOptions) -> None:
+        self._directory = directory
+        self._options = options
+        self._bound: dict[Construct, BoundImage] = {}
+
+    def bind(self, scope: Construct) -> BoundImage:
+        if scope not in self._bound:
+            asset = ecr_assets.DockerImageAsset(scope, _free_id(scope), directory=self._directory, **self._options)
+            self._bound[scope] = BoundImage(asset.image_uri, asset.repository.repository_arn)
+        return self._bound[scope]
+
+
+def _free_id(scope: Construct) -> str:
+    """An id for another image; an asset adds nothing to the template, so that the id is nobody's business."""
+    construct_id, count = "Image", 1
+    while scope.node.try_find_child(construct_id) is not None:
+        count += 1
+        construct_id = f"Image{count}"
+    return construct_id
+
+
+def _check_region(scope: Construct, uri: str, image_region: str) -> None:
+    region = cdk.Stack.of(scope).region
+    if not is_token(region) and image_region != region:
+        raise_if_any(
+            scope,
+            [f"image {uri} is in {image_region}, but the endpoint is in {region}: replicate the image to that region"],
+        )
