@@ -10,6 +10,7 @@ import functools
 import io
 import json
 import os
+import queue
 import tarfile
 import threading
 import time
@@ -31,6 +32,8 @@ MARKERS = ("<!-- the table: written by tests/integration/test_updates.py -->\n",
 HEADER = ("change", "Model", "EndpointConfig", "Endpoint", "store", "other resources", "requests", "failed")
 CORE = ("AWS::SageMaker::Model", "AWS::SageMaker::EndpointConfig", "AWS::SageMaker::Endpoint", "AWS::S3::Bucket")
 PREPROCESSOR = ("preprocessors", "through.tar.gz")
+PREFIXES = ("models/", "other-models/")
+COLD_MODELS = [f"cold-{number}.tar.gz" for number in range(8)]
 THREADS = 2
 REQUESTS_PER_SECOND = 20
 DEPLOYMENT_SECONDS = 120
@@ -60,6 +63,7 @@ class Change:
         by_cli: Whether the CDK CLI deploys it, and not a change set of the same template.
         refusal: What SageMaker says when it refuses.
         scaled_to: The instances that autoscaling has come to before the change.
+        cold_calls: Whether the first calls of some models come during the change.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Change:
     by_cli: bool = False
     refusal: str | None = None
     scaled_to: int | None = None
+    cold_calls: bool = False
 
 
 SCALED = "must be deregistered as a scalable target"
@@ -88,7 +93,14 @@ CHANGES = (
         name="preprocessor added", settings={"preprocessor": f"s3://{'/'.join(PREPROCESSOR)}"}, core=NEW_MODEL, others=1
     ),
     Change(name="preprocessor removed", settings={"preprocessor": None}, core=NEW_MODEL, others=1),
-    Change(name="prefix", settings={"prefix": "other-models/"}, core=NEW_MODEL, others=3),
+    Change(
+        name="prefix, the old one still readable",
+        settings={"prefix": PREFIXES[1], "old_prefix": PREFIXES[0]},
+        core=NEW_MODEL,
+        others=3,
+        cold_calls=True,
+    ),
+    Change(name="old prefix no longer readable", settings={"old_prefix": None}, core=NOTHING, others=1),
     Change(
         name="model added",
         settings={"models": ("house-price", "customer-churn")},
@@ -171,11 +183,12 @@ class Traffic:
         self._invoke = functools.partial(
             runtime.invoke_endpoint,
             EndpointName=outputs["EndpointName"],
-            TargetModel=outputs["TargetModels"],
             Body=sample["body"],
             ContentType=sample["content_type"],
             Accept=sample["accept"],
         )
+        self._model = outputs["TargetModels"]
+        self._cold: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._expected = pytest.approx(sample["prediction"])
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(THREADS)]
@@ -195,6 +208,11 @@ class Traffic:
         for thread in self._threads:
             thread.join()
 
+    def call(self, models: Sequence[str]) -> None:
+        """Call these models once, too, which answer the same."""
+        for model in models:
+            self._cold.put(model)
+
     def _run(self) -> None:
         began = time.monotonic()
         while not self._over.wait(max(0.0, began + THREADS / REQUESTS_PER_SECOND - time.monotonic())):
@@ -207,7 +225,11 @@ class Traffic:
 
     def _failure(self) -> str | None:
         try:
-            with self._invoke()["Body"] as body:
+            model = self._cold.get_nowait()
+        except queue.Empty:
+            model = self._model
+        try:
+            with self._invoke(TargetModel=model)["Body"] as body:
                 answer = json.load(body)
         except (BotoCoreError, ClientError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
@@ -325,6 +347,8 @@ class Deployed:
         events = len(self._reasons())
         name = f"Change{self._versions}"
         verdict = self._verdict(name, template)
+        if change.cold_calls:
+            traffic.call(COLD_MODELS)
         said = ""
         if not change.by_cli:
             self._stacks.execute_change_set(StackName=STACK, ChangeSetName=name)
@@ -484,7 +508,16 @@ def deployed(account: Account, tmp_path_factory: pytest.TempPathFactory, eventua
 def rows(deployed: Deployed, root: Path) -> dict[str, Row]:
     samples = json.loads((root / "stacks" / "models" / "samples.json").read_text(encoding="utf-8"))
     (sample,) = (sample for sample in samples if sample["model"] == "house-price")
-    with Traffic(deployed.account, deployed.account.outputs(STACK), sample) as traffic:
+    outputs = deployed.account.outputs(STACK)
+    s3 = deployed.account.client("s3")
+    copies = [
+        f"{PREFIXES[1]}{outputs['TargetModels']}",
+        *(prefix + model for prefix in PREFIXES for model in COLD_MODELS),
+    ]
+    for key in copies:
+        source = {"Bucket": outputs["Bucket"], "Key": f"{PREFIXES[0]}{outputs['TargetModels']}"}
+        s3.copy_object(Bucket=outputs["Bucket"], Key=key, CopySource=source)
+    with Traffic(deployed.account, outputs, sample) as traffic:
         return {change.name: deployed.change(change, traffic) for change in CHANGES}
 
 
