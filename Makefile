@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo test lint snapshot lock bench clean
+.PHONY: help install demo test lint snapshot lock refresh bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ node_modules/.installed: package-lock.json $(VENV)/.installed
 install: $(VENV)/.installed node_modules/.installed ## Install everything into .venv and node_modules
 
 demo: install ## Deploy both stacks to the local endpoint with the real CDK CLI, and look at them
-	@python scripts/demo.py
+	@python -m scripts.demo
 
 test: install lint ## Run all checks and tests
 	pytest
@@ -40,6 +40,9 @@ snapshot: install ## Accept changed templates as the new snapshots; then read th
 lock: install ## Renew the exact pins of requirements-dev.txt
 	uv pip compile pyproject.toml --group dev --extra local --universal --python-version 3.11 \
 		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements-dev.txt
+
+refresh: install ## Regenerate the image and instance tables from the published packages
+	python -m scripts.refresh_tables
 
 bench: install ## Measure what the local endpoint adds to its model servers
 	@python -m benchmarks.run

@@ -23,7 +23,7 @@ from ._errors import InvalidEndpointError, raise_if_any
 from ._image import InferenceImage
 from ._image_sources import BoundImage
 from ._invoke import ImportedEndpoint, InvocableEndpoint, endpoint_arn
-from ._model import Container, container_problems, render_container
+from ._model import Container, container_problems, image_problems, render_container
 from ._monitoring import AlarmThresholds, EndpointMonitoring
 from ._network import Network, check_network
 from ._role import ExecutionRole
@@ -404,6 +404,7 @@ class MultiModelEndpoint(InvocableEndpoint):
     def _create_model(self, construct_id: str, container: MultiModelContainer) -> sagemaker.CfnModel:
         containers = self._pipeline(container)
         images = [self._bind(each.image) for each in containers]
+        raise_if_any(self, image_problems(images, self._network is not None))
         self._execution.grant_pull(images)
         self._execution.grant_read(container.model_store)
         self._execution.grant_objects(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn, Unpack, get_args
 
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ._errors import InvalidEndpointError
@@ -16,6 +17,7 @@ from ._image_sources import (
     AwsSource,
     BoundImage,
     ImageSource,
+    PrivateRegistrySource,
     RepositorySource,
     UriSource,
 )
@@ -254,6 +256,25 @@ class InferenceImage:
         return InferenceImage(
             UriSource(uri, repository, match), traits_of(match["repository"], (match["version"] or "")[1:])
         )
+
+    @staticmethod
+    def from_private_registry(uri: str, *, credentials_provider: lambda_.IFunction | None = None) -> InferenceImage:
+        """An image in a Docker registry of your own, which the endpoint's VPC reaches.
+
+        Args:
+            uri: ``host/name:tag``, at most 255 characters without blanks.
+            credentials_provider: A function that answers the registry's credentials; the execution role may invoke it.
+                Left out, the registry asks for none.
+
+        Raises:
+            InvalidEndpointError: If the URI is none, or the endpoint that the image is for has no ``vpc``.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-containers-inference-private.html
+        """
+        if not is_token(uri) and (len(uri) > _URI_MAX or not re.fullmatch(r"[^\s/]+/\S+", uri)):
+            problem = f"uri must be 'host/name:tag' without blanks, in at most {_URI_MAX} characters, got {uri!r}"
+            _refuse("InferenceImage.from_private_registry", problem)
+        return InferenceImage(PrivateRegistrySource(uri, credentials_provider), ImageTraits())
 
 
 def _published(image: AwsImage) -> InferenceImage:

@@ -10,6 +10,7 @@ from typing import Protocol, TypedDict
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ._account_table import account_in_any_region
@@ -24,11 +25,15 @@ class BoundImage:
 
     Attributes:
         uri: What the Model's ``Image`` becomes.
-        repository_arn: The one repository that the execution role may pull from.
+        repository_arn: The one repository that the execution role may pull from; None for a registry other than
+            Amazon ECR.
+        credentials_provider: The function that gives SageMaker the credentials of such a registry; None for one
+            without.
     """
 
     uri: str
-    repository_arn: str
+    repository_arn: str | None
+    credentials_provider: lambda_.IFunction | None = None
 
 
 class AssetOptions(TypedDict, total=False):
@@ -125,6 +130,17 @@ class UriSource:
         assert self.parts is not None  # from_uri demands a repository for a token
         account, region, name = self.parts["account"], self.parts["region"], self.parts["repository"]
         return BoundImage(self.uri, f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}")
+
+
+@dataclass(frozen=True)
+class PrivateRegistrySource:
+    """An image in a Docker registry that is reached through the endpoint's VPC."""
+
+    uri: str
+    credentials_provider: lambda_.IFunction | None
+
+    def bind(self, scope: Construct) -> BoundImage:
+        return BoundImage(self.uri, None, self.credentials_provider)
 
 
 @dataclass(frozen=True)

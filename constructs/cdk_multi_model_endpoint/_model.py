@@ -26,17 +26,26 @@ def container_problems(containers: Sequence[Container]) -> Iterator[str]:
         yield "preprocessors and postprocessors must be PipelineContainers: SageMaker allows one multi-model container"
 
 
+def image_problems(images: Sequence[BoundImage], in_vpc: bool) -> Iterator[str]:
+    """Whether the images can be pulled from where the endpoint is."""
+    for image in images:
+        if image.repository_arn is None and not in_vpc:
+            yield f"image {image.uri} is in a private registry, which needs a vpc: give one that reaches it"
+
+
 def render_container(container: Container, image: BoundImage) -> sagemaker.CfnModel.ContainerDefinitionProperty:
     """A container as the model has it."""
     if isinstance(container, PipelineContainer):
         return sagemaker.CfnModel.ContainerDefinitionProperty(
             image=image.uri,
+            image_config=_render_image_config(image),
             model_data_url=container.model_data_url,
             environment=container.environment or None,
             container_hostname=container.container_hostname,
         )
     return sagemaker.CfnModel.ContainerDefinitionProperty(
         image=image.uri,
+        image_config=_render_image_config(image),
         mode="MultiModel",
         model_data_url=container.model_store.url,
         multi_model_config=sagemaker.CfnModel.MultiModelConfigProperty(
@@ -44,4 +53,16 @@ def render_container(container: Container, image: BoundImage) -> sagemaker.CfnMo
         ),
         environment=container.environment or None,
         container_hostname=container.container_hostname,
+    )
+
+
+def _render_image_config(image: BoundImage) -> sagemaker.CfnModel.ImageConfigProperty | None:
+    if image.repository_arn is not None:
+        return None
+    provider = image.credentials_provider
+    return sagemaker.CfnModel.ImageConfigProperty(
+        repository_access_mode="Vpc",
+        repository_auth_config=None
+        if provider is None
+        else sagemaker.CfnModel.RepositoryAuthConfigProperty(repository_credentials_provider_arn=provider.function_arn),
     )

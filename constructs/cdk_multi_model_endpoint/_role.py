@@ -70,7 +70,11 @@ class ExecutionRole:
 
     def grant_pull(self, images: Iterable[BoundImage]) -> None:
         """Allow to pull images, from their repositories alone."""
-        repositories = self._new(image.repository_arn for image in images)
+        images = list(images)
+        for image in images:
+            if image.credentials_provider is not None and self._new([image]):
+                self.permissions.append(image.credentials_provider.grant_invoke(self.role))
+        repositories = self._new(image.repository_arn for image in images if image.repository_arn is not None)
         if repositories:
             self._grant(
                 ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], repositories

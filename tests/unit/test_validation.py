@@ -68,6 +68,7 @@ def test_environment_accepts(value: dict[str, str]) -> None:
         ({"A": "v" * 1025}, "at most 1024 characters, got 1025 for A"),
         ({"A": 1}, "strings as values, got 1 for A: write '1'"),
         ({"A": True}, "write 'True'"),
+        ({"A": "\x82"}, "without control characters"),
     ],
 )
 def test_environment_refuses(value: dict[str, Any], problem: str) -> None:
