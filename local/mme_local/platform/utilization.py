@@ -23,19 +23,19 @@ class Utilization:
 
     def __init__(self, disk_budget: int | None) -> None:
         self._disk_budget = disk_budget
-        self._cpu_before: dict[Path, tuple[float, float]] = {}
+        self._cpu_before: dict[Path, tuple[float, dict[psutil.Process, float]]] = {}
 
     def measure(self, directory: Path, disk_used: int) -> dict[str, float]:
         """Return an instance's metrics by name; CPU from its second measurement on. Blocks for milliseconds.
 
         ``CPUUtilization`` runs to 100 for each core, the others to 100.
         """
-        cpu_seconds = 0.0
+        cpu_seconds: dict[psutil.Process, float] = {}
         memory = 0
         for process in processes_of(directory):
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
-                cpu_seconds += times.user + times.system
+                cpu_seconds[process] = times.user + times.system
                 memory += process.memory_info().rss
         now = time.monotonic()
         measured = {
@@ -44,7 +44,9 @@ class Utilization:
         }
         before = self._cpu_before.get(directory)
         if before is not None and now > before[0]:
-            measured["CPUUtilization"] = max(0.0, 100 * (cpu_seconds - before[1]) / (now - before[0]))
+            # by process: the time of one that ended would otherwise be missing from the sum
+            spent = sum(seconds - before[1].get(process, 0.0) for process, seconds in cpu_seconds.items())
+            measured["CPUUtilization"] = 100 * spent / (now - before[0])
         self._cpu_before[directory] = (now, cpu_seconds)
         return measured
 

@@ -51,6 +51,7 @@ class Variant:
         self._max_instances = max_instances
         self._number = itertools.count()
         self.instances: list[Instance] = []
+        self._requested = spec.instance_count
 
     async def scale(self, count: int) -> None:
         """Run ``count`` instances, up to the cap; surplus ones finish their calls first.
@@ -58,6 +59,7 @@ class Variant:
         Raises:
             ServerError: A new one did not come up; the others are as before.
         """
+        self._requested = count
         count = min(count, self._max_instances)
         missing = count - len(self.instances)
         if missing > 0:
@@ -109,7 +111,8 @@ class Variant:
     def _count(self, call: Invocation, arrived: float, status: int) -> None:
         add = self.metrics.add
         add("Invocations", 1)
-        add("InvocationsPerInstance", 1 / max(1, len(self.instances)))
+        # of the count that was asked for, as on SageMaker, where all of them run
+        add("InvocationsPerInstance", 1 / max(1, self._requested))
         add("Invocation4XXErrors", int(400 <= status < 500))
         add("Invocation5XXErrors", int(status >= 500))
         if call.server_status is not None:
