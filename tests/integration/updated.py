@@ -93,7 +93,8 @@ class Updated(cdk.Stack):
             )
         if settings.max_capacity is not None:
             scaling = endpoint.default_variant.auto_scale_instance_count(max_capacity=settings.max_capacity)
-            scaling.scale_on_invocations("Load", max_requests_per_second=50)
+            # the live count is the test's to set: the callers here are few
+            scaling.scale_on_invocations("Load", max_requests_per_second=100, disable_scale_in=True)
         if settings.rollback_alarm:
             endpoint.add_rollback_alarms(self._alarm(endpoint))
         if settings.monitored:
