@@ -92,8 +92,10 @@ def acknowledge_endpoint(endpoint: MultiModelEndpoint, store: ModelStore) -> Non
     )
     _acknowledge_inline_policy(endpoint.role.node.find_child("DefaultPolicy"))
     _acknowledge_inline_policy(endpoint.node.find_child("RollbackPolicy"))
+    (model_policy,) = (child for child in endpoint.node.children if child.node.id.startswith("ModelPolicy"))
+    _acknowledge_inline_policy(model_policy)
     _acknowledge(
-        endpoint.role,
+        model_policy,
         "models are added while the endpoint runs: it may read whatever is under the prefix",
         _wildcard(endpoint, store.bucket.arn_for_objects(f"{store.prefix}*")),
     )

@@ -405,13 +405,12 @@ class MultiModelEndpoint(InvocableEndpoint):
         containers = self._pipeline(container)
         images = [self._bind(each.image) for each in containers]
         raise_if_any(self, image_problems(images, self._network is not None))
-        self._execution.grant_pull(images)
-        self._execution.grant_read(container.model_store)
-        self._execution.grant_objects(
+        urls = [
             each.model_data_url
             for each in containers
             if isinstance(each, PipelineContainer) and each.model_data_url is not None
-        )
+        ]
+        reading = self._execution.reading(images, container.model_store, urls)
         model = sagemaker.CfnModel(
             self,
             construct_id,
@@ -421,7 +420,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             vpc_config=None if self._network is None else self._network.render(),
         )
         # CreateModel checks that the role may read the images and the models, and that there is a model
-        model.node.add_dependency(*self._execution.permissions, container.model_store.first_upload)
+        model.node.add_dependency(*self._execution.permissions, *reading, container.model_store.first_upload)
         return model
 
     def _add(

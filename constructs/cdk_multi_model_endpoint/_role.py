@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import TypeVar
+import hashlib
+import re
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -14,8 +15,7 @@ from ._capture import CoreDump, DataCapture
 from ._image_sources import BoundImage
 from ._store import ModelStore
 
-T = TypeVar("T", bound=Hashable)
-
+_TOKEN = re.compile(r"\$\{Token\[[^]]*\]\}")
 _NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
 
 
@@ -31,14 +31,15 @@ class ExecutionRole:
     Attributes:
         role: The role.
         mutable: Whether permissions can be added to it from here.
-        permissions: What a Model must wait for: CreateModel checks that the role may read the images and the models.
+        permissions: What every Model must wait for.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
     """
 
     def __init__(self, scope: Construct, role: iam.IRole | None) -> None:
+        self._scope = scope
         self.permissions: list[IDependable] = []
-        self._granted: set[object] = set()
+        self._written: set[object] = set()
         if role is None:
             role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         self.role = role
@@ -68,33 +69,41 @@ class ExecutionRole:
         )
         self._grant(["cloudwatch:PutMetricData"], ["*"], {"StringEquals": {"cloudwatch:namespace": _NAMESPACES}})
 
-    def grant_pull(self, images: Iterable[BoundImage]) -> None:
-        """Allow to pull images, from their repositories alone."""
-        images = list(images)
-        for image in images:
-            if image.credentials_provider is not None and self._new([image]):
-                self.permissions.append(image.credentials_provider.grant_invoke(self.role))
-        repositories = self._new(image.repository_arn for image in images if image.repository_arn is not None)
+    def reading(self, images: Sequence[BoundImage], store: ModelStore, urls: Sequence[str]) -> list[IDependable]:
+        """Allow to pull a model's images and to read its store and artifacts, and return what the Model must wait for.
+
+        The policy's id has a digest of what it allows. When that changes, CloudFormation makes a new policy first and
+        deletes the old one at the end, so that the old fleet can load models until the new one has its traffic.
+        """
+        if not self.mutable:
+            return []
+        repositories = [image.repository_arn for image in images if image.repository_arn is not None]
+        policy_id = f"ModelPolicy{_digest([*repositories, *urls, store.url, store.node.path])}"
+        existing = self._scope.node.try_find_child(policy_id)
+        if existing is not None:
+            return [existing]
+        policy = iam.Policy(self._scope, policy_id, roles=[self.role])
         if repositories:
-            self._grant(
-                ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], repositories
+            iam.Grant.add_to_principal(
+                grantee=policy,
+                actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                resource_arns=[*dict.fromkeys(repositories)],
             )
-
-    def grant_read(self, store: ModelStore) -> None:
-        """Allow to read a store's models."""
-        if self._new([store]):
-            self.permissions.append(store.grant_read(self.role))
-
-    def grant_objects(self, urls: Iterable[str]) -> None:
-        """Allow to read single objects, by their S3 URLs."""
-        objects = self._new(f"arn:{cdk.Aws.PARTITION}:s3:::{url.removeprefix('s3://')}" for url in urls)
-        if objects:
-            self._grant(["s3:GetObject"], objects)
+        store.grant_read(policy)
+        if urls:
+            objects = [f"arn:{cdk.Aws.PARTITION}:s3:::{url.removeprefix('s3://')}" for url in dict.fromkeys(urls)]
+            iam.Grant.add_to_principal(grantee=policy, actions=["s3:GetObject"], resource_arns=objects)
+        for image in images:
+            if image.credentials_provider is not None:
+                image.credentials_provider.grant_invoke(policy)
+        return [policy]
 
     def grant_write(self, destination: DataCapture | CoreDump) -> None:
         """Allow to write captured data or core dumps where they go."""
-        if not self._new([(destination.bucket, destination.prefix, destination.encryption_key)]):
+        what = (destination.bucket, destination.prefix, destination.encryption_key)
+        if what in self._written:
             return
+        self._written.add(what)
         self._grant(["s3:PutObject"], [destination.bucket.arn_for_objects(f"{destination.prefix}*")])
         for key in (destination.encryption_key, destination.bucket.encryption_key):
             if key is not None:
@@ -121,12 +130,6 @@ class ExecutionRole:
         """Allow the key's use for volumes, by AWS services alone."""
         self._grant(["kms:CreateGrant"], [key.key_arn], {"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
-    def _new(self, things: Iterable[T]) -> list[T]:
-        """The things that were not granted before."""
-        new = [thing for thing in dict.fromkeys(things) if thing not in self._granted]
-        self._granted.update(new)
-        return new
-
     def _grant(
         self, actions: list[str], resources: list[str], conditions: dict[str, dict[str, object]] | None = None
     ) -> None:
@@ -135,3 +138,9 @@ class ExecutionRole:
                 grantee=self.role, actions=actions, resource_arns=resources, conditions=conditions
             )
         )
+
+
+def _digest(parts: Sequence[str]) -> str:
+    """A digest that is the same in every synth: tokens, numbered in the order of their making, don't count."""
+    text = "\n".join(sorted(_TOKEN.sub("*", part) for part in set(parts)))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,7 +14,8 @@ def rows(assembly: Path, stack: str) -> list[str]:
     for each in acknowledged_for_nag(assembly, stack) | acknowledged_for_checkov(assembly, stack):
         # Without its pack in front, and without the name of what it found, which each stack has its own of
         finding = each.finding.rpartition("::")[2] if "[" not in each.finding else "AwsSolutions-IAM5"
-        findings[each.resource, each.reason].add(f"`{finding}`")
+        resource = re.sub(r"ModelPolicy[0-9a-f]{8}", "ModelPolicy…", each.resource)
+        findings[resource, each.reason].add(f"`{finding}`")
     return sorted(
         f"| `{resource}` | {', '.join(sorted(found))} | {reason} |" for (resource, reason), found in findings.items()
     )

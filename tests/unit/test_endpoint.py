@@ -173,7 +173,13 @@ def test_arn_is_a_literal_in_lower_case(stack: cdk.Stack, make_endpoint: MakeEnd
 
 def test_has_literal_construct_ids(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     endpoint = make_endpoint()
-    assert {child.node.id for child in endpoint.node.children} == {"Role", "Model", "EndpointConfig", "Endpoint"}
+    ids = {child.node.id for child in endpoint.node.children}
+    assert {construct_id for construct_id in ids if not construct_id.startswith("ModelPolicy")} == {
+        "Role",
+        "Model",
+        "EndpointConfig",
+        "Endpoint",
+    }
 
 
 class TestPipeline:
@@ -214,8 +220,11 @@ class TestPipeline:
 class TestRole:
     def test_may_do_no_more_than_hosting_needs(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
         make_endpoint()
-        policy = resource(Template.from_stack(stack), "AWS::IAM::Policy")
-        statements = policy["PolicyDocument"]["Statement"]
+        statements = [
+            found
+            for policy in Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+            for found in policy["Properties"]["PolicyDocument"]["Statement"]
+        ]
         actions = {action for found in statements for action in as_list(found["Action"])}
         assert actions == {
             "ecr:GetAuthorizationToken",
@@ -249,7 +258,8 @@ class TestRole:
         store.add_model("second", model)
         template = Template.from_stack(stack)
         (found,) = template.find_resources("AWS::SageMaker::Model").values()
-        policies = [key for key in template.find_resources("AWS::IAM::Policy") if key.startswith("EndpointRole")]
+        policies = [key for key in template.find_resources("AWS::IAM::Policy") if key.startswith("Endpoint")]
+        assert len(policies) == 2
         (upload,) = [
             key
             for key, value in template.find_resources("Custom::AWS").items()
@@ -262,10 +272,11 @@ class TestRole:
         assert make_endpoint(role=role).role is role
         template = Template.from_stack(stack)
         template.resource_count_is("AWS::IAM::Role", 0)
-        assert resource(template, "AWS::IAM::Policy")["Roles"] == ["given"]
+        policies = template.find_resources("AWS::IAM::Policy")
+        assert [policy["Properties"]["Roles"] for policy in policies.values()] == [["given"], ["given"]]
         assert not warnings(stack)
         (found,) = template.find_resources("AWS::SageMaker::Model").values()
-        assert found["DependsOn"] == list(template.find_resources("AWS::IAM::Policy"))
+        assert sorted(found["DependsOn"]) == sorted(policies)
 
     def test_warns_of_a_role_that_cannot_be_changed(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
         make_endpoint(
@@ -317,6 +328,28 @@ def test_two_endpoints_of_a_region_agnostic_stack_share_one_table(make_endpoint:
         "SageMakerFrameworksAccounts",
         "SageMakerAlgorithmsAccounts",
     }
+
+
+def model_policies(prefix: str = "models/", image: InferenceImage = KNN) -> set[str]:
+    """The logical ids of the policies that a model's images and artifacts are read by."""
+    stack = cdk.Stack(cdk.App(), "Stack")
+    bucket = s3.Bucket.from_bucket_name(stack, "Bucket", cdk.CfnParameter(stack, "Name").value_as_string)
+    MultiModelEndpoint(
+        stack,
+        "Endpoint",
+        container=MultiModelContainer(image=image, model_store=ModelStore(stack, "M", bucket=bucket, prefix=prefix)),
+        instance_type="ml.m5.xlarge",
+    )
+    return {key for key in Template.from_stack(stack).find_resources("AWS::IAM::Policy") if "ModelPolicy" in key}
+
+
+def test_what_a_model_may_read_is_a_new_policy_when_it_changes() -> None:
+    # CloudFormation deletes the old one last, so that the old fleet can load models until the new one has its traffic
+    before = model_policies()
+    assert len(before) == 1
+    assert model_policies() == before
+    assert model_policies(prefix="other/") != before
+    assert model_policies(image=InferenceImage.built_in("linear-learner")) != before
 
 
 def test_adding_a_model_adds_one_resource_and_changes_no_other(model: Path) -> None:

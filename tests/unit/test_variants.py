@@ -67,19 +67,18 @@ def test_another_container_is_another_model_with_the_same_role_and_neighbours(
     assert uploaded.target_model
     first, second = variants(template)
     assert first["ModelName"] != second["ModelName"]
-    policy = resource_of_role(template)
-    pulls = [found for found in policy if "ecr:BatchGetImage" in found["Action"]]
-    assert len(pulls) == 1, "KNN was granted with the first model already"
+    waits = [{name for name in found["DependsOn"] if "ModelPolicy" in name} for found in (blue, green)]
+    assert [len(policies) for policies in waits] == [1, 1]
+    assert waits[0] != waits[1]
 
 
-def resource_of_role(template: Template) -> list[dict[str, Any]]:
-    (policy,) = [
-        found
-        for logical_id, found in template.find_resources("AWS::IAM::Policy").items()
-        if logical_id.startswith("EndpointRole")
-    ]
-    statements: list[dict[str, Any]] = policy["Properties"]["PolicyDocument"]["Statement"]
-    return statements
+def test_the_same_reads_are_the_same_policy(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    store = ModelStore(stack, "Store")
+    endpoint = make_endpoint(model_store=store, image=KNN)
+    container = MultiModelContainer(image=KNN, model_store=store, model_cache=False)
+    endpoint.add_variant("Green", instance_type="ml.m5.large", initial_variant_weight=1, container=container)
+    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
+    assert len([key for key in policies if "ModelPolicy" in key]) == 1
 
 
 def test_refuses_a_name_twice(make_endpoint: MakeEndpoint) -> None:
