@@ -86,8 +86,8 @@ class MultiModelEndpoint(InvocableEndpoint):
             Left out, it does as soon as a variant is autoscaled; edits of ``initial_instance_count`` then change
             nothing.
         endpoint_name: The endpoint's name, at most 63 letters, digits and inner hyphens. Left out, one is made from the
-            construct's path, in lower case; moving the construct or renaming the stack then changes the name, which
-            replaces the endpoint: give the present name before you do so.
+            construct's path, in lower case. Moving the construct or renaming the stack then makes a new endpoint under
+            a new name and deletes the old one; to keep it, keep this name and the Endpoint's logical id.
 
     Raises:
         InvalidEndpointError: If SageMaker would refuse the arguments; it lists all that is wrong.

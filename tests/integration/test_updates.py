@@ -90,17 +90,10 @@ CHANGES = (
     Change(name="variant added", settings={"second_variant": True}, core=NEW_CONFIG),
     Change(name="variant removed", settings={"second_variant": False}, core=NEW_CONFIG),
     Change(
-        name="preprocessor added", settings={"preprocessor": f"s3://{'/'.join(PREPROCESSOR)}"}, core=NEW_MODEL, others=1
+        name="preprocessor added", settings={"preprocessor": f"s3://{'/'.join(PREPROCESSOR)}"}, core=NEW_MODEL, others=2
     ),
-    Change(name="preprocessor removed", settings={"preprocessor": None}, core=NEW_MODEL, others=1),
-    Change(
-        name="prefix, the old one still readable",
-        settings={"prefix": PREFIXES[1], "old_prefix": PREFIXES[0]},
-        core=NEW_MODEL,
-        others=3,
-        cold_calls=True,
-    ),
-    Change(name="old prefix no longer readable", settings={"old_prefix": None}, core=NOTHING, others=1),
+    Change(name="preprocessor removed", settings={"preprocessor": None}, core=NEW_MODEL, others=2),
+    Change(name="prefix", settings={"prefix": PREFIXES[1]}, core=NEW_MODEL, others=4, cold_calls=True),
     Change(
         name="model added",
         settings={"models": ("house-price", "customer-churn")},
@@ -162,7 +155,7 @@ CHANGES = (
         name="construct renamed, endpoint_name and logical id kept",
         settings={"construct_id": "Scoring", "endpoint_name": ENDPOINT_NAME, "logical_id": LOGICAL_ID},
         core=NEW_MODEL,
-        others=4,
+        others=6,
     ),
 )
 RETAINED = [

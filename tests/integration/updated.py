@@ -43,7 +43,6 @@ class Settings:
     weight: float = 1
     second_variant: bool = False
     prefix: str = "models/"
-    old_prefix: str | None = None
     models: tuple[str, ...] = ("house-price",)
     tags: Mapping[str, str] = field(default_factory=dict)
     max_capacity: int | None = None
@@ -82,8 +81,6 @@ class Updated(cdk.Stack):
         )
         if settings.logical_id is not None:
             endpoint.endpoint.override_logical_id(settings.logical_id)
-        if settings.old_prefix is not None:
-            ModelStore(self, "OldStore", bucket=store.bucket, prefix=settings.old_prefix).grant_read(endpoint)
         if settings.second_variant:
             endpoint.add_variant(
                 "Challenger",
