@@ -38,6 +38,7 @@ def test_single_instance_warns(value: int, warned: bool) -> None:
         ("ml.g4dn.xlarge", "xgboost", True),
         ("ml.g4dn.xlarge", None, True),
         ("ml.m5.xlarge", "xgboost", False),
+        ("ml.new1.xlarge", "xgboost", False),
         (TOKEN, "xgboost", False),
     ],
 )
@@ -45,7 +46,9 @@ def test_other_images_than_triton_on_gpus_warn(instance_type: str, family: str |
     assert bool(list(advise.gpu_image("instance_type", instance_type, family))) is warned
 
 
-@pytest.mark.parametrize(("value", "warned"), [("ml.g4dn.xlarge", True), ("ml.m5.xlarge", False), (TOKEN, False)])
+@pytest.mark.parametrize(
+    ("value", "warned"), [("ml.g4dn.xlarge", True), ("ml.m5.xlarge", False), ("ml.new1.xlarge", False), (TOKEN, False)]
+)
 def test_volume_size_on_local_storage_warns(value: str, warned: bool) -> None:
     assert bool(list(advise.volume("instance_type", value))) is warned
 
@@ -53,3 +56,54 @@ def test_volume_size_on_local_storage_warns(value: str, warned: bool) -> None:
 @pytest.mark.parametrize(("multi_model", "warned"), [(True, False), (None, False), (False, True)])
 def test_an_image_without_the_label_warns(multi_model: bool | None, warned: bool) -> None:
     assert bool(list(advise.image_label("mxnet", multi_model))) is warned
+
+
+def test_an_image_without_the_label_is_one_of_its_family_or_of_awss() -> None:
+    ((_, of_family),) = advise.image_label("mxnet", False)
+    ((_, of_none),) = advise.image_label(None, False)
+    assert of_family.startswith("image is one of mxnet without")
+    assert of_none.startswith("image is one of AWS without")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "warned"), [("all_at_once", False), ("canary", True), ("linear", True), ("rolling", True)]
+)
+def test_policies_on_which_awss_pages_disagree_warn(strategy: str, warned: bool) -> None:
+    found = list(advise.deployment(strategy))
+    assert [message.partition(":")[0] for _, message in found] == [f"deployment is {strategy}"] * warned
+
+
+TRITON = "1.dkr.ecr.us-west-2.amazonaws.com/sagemaker-tritonserver"
+NEEDED, UNKNOWN = ["inferenceAmiVersionNeeded"], ["unknownInferenceAmiVersion"]
+
+
+@pytest.mark.parametrize(
+    ("value", "instance_type", "image", "warning"),
+    [
+        (None, "ml.g5.xlarge", f"{TRITON}:24.12-py3", []),
+        (None, "ml.g5.xlarge", f"{TRITON}:25.01-py3", NEEDED),
+        (None, "ml.g5.xlarge", f"{TRITON}:26.01-py3", NEEDED),
+        (None, "ml.g5.12xlarge", f"{TRITON}:25.01-py3", NEEDED),
+        (None, "ml.g5.xlarge", f"{TRITON}:25.01-py3-cpu", []),
+        (None, "ml.g5.xlarge", "1.dkr.ecr.us-west-2.amazonaws.com/mine:25.01-py3", []),
+        (None, "ml.m5.xlarge", f"{TRITON}:25.01-py3", []),
+        (None, "ml.new1.xlarge", f"{TRITON}:25.01-py3", []),
+        (None, TOKEN, f"{TRITON}:25.01-py3", []),
+        ("al2-ami-sagemaker-inference-gpu-3-1", "ml.g5.xlarge", f"{TRITON}:25.01-py3", []),
+        ("al2-ami-sagemaker-inference-gpu-9", "ml.g5.xlarge", f"{TRITON}:25.01-py3", UNKNOWN),
+        ("al2-ami-sagemaker-inference-gpu-9", "ml.m5.xlarge", "", UNKNOWN),
+        (TOKEN, "ml.g5.xlarge", f"{TRITON}:25.01-py3", []),
+    ],
+)
+def test_inference_ami_version_warns(value: str | None, instance_type: str, image: str, warning: list[str]) -> None:
+    assert [found for found, _ in advise.inference_ami_version(value, instance_type, image)] == warning
+
+
+def test_the_warning_of_an_old_host_names_the_image() -> None:
+    ((_, message),) = advise.inference_ami_version(None, "ml.g5.xlarge", f"{TRITON}:25.01-py3")
+    assert "too old a driver for sagemaker-tritonserver:25.01-py3: " in message
+
+
+def test_what_awss_feature_matrix_leaves_out_warns_whenever_it_is_given() -> None:
+    assert [found for found, _ in advise.routing_strategy("RANDOM")] == ["routingStrategyUndocumented"]
+    assert [found for found, _ in advise.data_capture()] == ["dataCaptureUndocumented"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -121,9 +122,19 @@ def test_a_log_excerpt_keeps_the_beginning_and_the_end(tmp_path):
     assert log_excerpt(tmp_path / "none") == ""
 
 
+def three_free_ports() -> int:
+    """The first of three in a row, which no kernel hands out to others meanwhile."""
+    for first in range(19_000, 20_000, 3):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + 3):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    raise AssertionError("no three free ports in a row")
+
+
 def test_hands_out_each_free_port_once(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = three_free_ports()
+    with socket.create_server(("127.0.0.1", port)):
         monkeypatch.setattr(process_module, "_PORTS", range(port, port + 3))
         first, second = reserve_port(), reserve_port()
         assert {first, second} == {port + 1, port + 2}
