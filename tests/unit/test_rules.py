@@ -109,6 +109,7 @@ ERRORS: dict[int, list[tuple[Break, str]]] = {
 }
 
 WARNINGS: dict[int, list[tuple[Break, str]]] = {
+    7: [(lambda s, m: m(image=InferenceImage.from_dlc("tensorflow-inference", "2.19.0-gpu")), "imageNotMultiModel")],
     8: [(lambda s, m: m(instance_type="ml.new9.large"), "unknownInstanceType")],
     9: [
         (lambda s, m: m(instance_type="ml.g6.xlarge", image=TRITON), "undocumentedGpuInstanceType"),
@@ -185,6 +186,11 @@ def test_there_is_no_argument_to_break_it_with(number: int) -> None:
     functions = [MultiModelEndpoint, MultiModelEndpoint.add_variant, MultiModelContainer, PipelineContainer]
     arguments = {name for function in functions for name in inspect.signature(function).parameters}
     assert arguments.isdisjoint(NO_WORDS[number])
+
+
+def test_no_rule_is_forgotten() -> None:
+    design = {28}  # below
+    assert {*ERRORS, *WARNINGS, *NO_WORDS, *design} == set(range(1, 32))
 
 
 def test_rule_28_metrics_have_no_dimension_of_the_model() -> None:

@@ -126,19 +126,7 @@ class LocalHosting:
                 raise HostingError("mme-local is stopping")
             started = time.monotonic()
             self._executor.submit(self._around.store.connect)
-            fleet = self._new_fleet(spec)
-            self._running.add(fleet)
-            try:
-                await fleet.start()
-                if self._closed:
-                    raise ServerError("mme-local is stopping")
-            except BaseException as error:
-                self._running.discard(fleet)
-                await fleet.stop(drain=False)
-                if isinstance(error, ServerError):
-                    _log.error("deployment failed", endpoint=spec.name, config=spec.config_name, error=str(error))
-                    raise HostingError(str(error)) from error
-                raise
+            fleet = await self._started_fleet(spec)
             # The one assignment is the switch: a call reads it once and then stays with its fleet.
             old = self._fleets.get(spec.name)
             self._fleets[spec.name] = fleet
