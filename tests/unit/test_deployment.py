@@ -16,6 +16,7 @@ from .conftest import MakeEndpoint, resource
 
 MINUTES = cdk.Duration.minutes
 SECONDS = cdk.Duration.seconds
+NUMBER_TOKEN = cdk.Token.as_number(cdk.Fn.ref("Count"))
 
 
 def deployment_config(stack: cdk.Stack) -> Any:
@@ -125,6 +126,59 @@ def test_renders(
 def test_refuses(make_endpoint: MakeEndpoint, policy: DeploymentPolicy, count: int, problem: str) -> None:
     with pytest.raises(InvalidEndpointError, match=problem):
         make_endpoint(deployment=policy, initial_instance_count=count)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "instances", "count", "bounds"),
+    [
+        ("linear", 2, 25, "3 to 12"),
+        ("linear", 13, 25, "3 to 12"),
+        ("canary", 51, 101, "2 to 50"),
+        ("rolling", 1, 40, "2 to 20"),
+    ],
+)
+def test_rounds_the_bounds_of_a_step_inwards(strategy: str, instances: int, count: int, bounds: str) -> None:
+    policy = getattr(DeploymentPolicy, strategy)(instances=instances, wait=MINUTES(1))
+    assert list(policy.problems([count])) == [
+        f"deployment {strategy} instances must be {bounds} for {count} instances, got {instances}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "counts", "seconds"),
+    [
+        ("canary", {"percent": 10, "wait": MINUTES(20), "termination_wait": MINUTES(11)}, [4], 1860),
+        ("canary", {"instances": 1, "wait": MINUTES(20)}, [4], 1200),
+        ("linear", {"percent": 30, "wait": MINUTES(10), "termination_wait": MINUTES(1)}, [4], 1860),
+        ("linear", {"instances": 1, "wait": MINUTES(10)}, [4], 1800),
+        ("linear", {"instances": 2, "wait": MINUTES(10)}, [9], 2400),
+        ("linear", {"instances": 2, "wait": MINUTES(20)}, [10, 4], 1200),
+        ("linear", {"instances": 2, "wait": MINUTES(20)}, [NUMBER_TOKEN, 4], 1200),
+        ("linear", {"instances": 2, "wait": MINUTES(20), "termination_wait": MINUTES(15)}, [NUMBER_TOKEN], 900),
+        ("rolling", {"percent": 50, "wait": MINUTES(20)}, [4], 1200),
+        ("rolling", {"instances": 3, "wait": MINUTES(10)}, [7], 1200),
+    ],
+)
+def test_needs_more_time_than_its_waits_take(
+    strategy: str, options: dict[str, Any], counts: list[int], seconds: int
+) -> None:
+    def problems(maximum: int) -> list[str]:
+        policy = getattr(DeploymentPolicy, strategy)(**options, maximum_execution_time=SECONDS(maximum))
+        return list(policy.problems(counts))
+
+    for maximum in (seconds - 60, seconds):
+        assert problems(maximum) == [
+            f"deployment maximum_execution_time must be more than the waits' {seconds} seconds, got {maximum}"
+        ]
+    assert problems(seconds + 1) == []
+
+
+@pytest.mark.parametrize("strategy", ["canary", "linear", "rolling"])
+@pytest.mark.parametrize("step", ["percent", "instances"])
+def test_refuses_a_step_of_nothing(strategy: str, step: str) -> None:
+    policy = getattr(DeploymentPolicy, strategy)(wait=MINUTES(1), maximum_execution_time=MINUTES(479), **{step: 0})
+    (problem,) = policy.problems([4])
+    assert problem.startswith(f"deployment {strategy} {step} must be ")
 
 
 def test_refuses_rolling_for_a_second_variant(make_endpoint: MakeEndpoint) -> None:

@@ -8,6 +8,7 @@ import aws_cdk as cdk
 import pytest
 
 from cdk_multi_model_endpoint import _validation as validate
+from cdk_multi_model_endpoint._tables import aws_images
 
 TOKEN = cdk.Fn.import_value("elsewhere")
 NUMBER_TOKEN = cdk.Token.as_number(cdk.Fn.ref("Count"))
@@ -18,7 +19,7 @@ def test_name_accepts(value: str | None) -> None:
     assert not list(validate.name("endpoint_name", value))
 
 
-@pytest.mark.parametrize("value", ["", "-a", "a-", "a_b", "a.b", "ü", "a" * 64, "a\n"])
+@pytest.mark.parametrize("value", ["", "-a", "a-", "a_b", "a.b", "ü", "-" + "a" * 62, "a" * 64, "a\n"])
 def test_name_refuses(value: str) -> None:
     (problem,) = validate.name("endpoint_name", value)
     length = f" ({len(value)} characters)" if len(value) > 63 else ""
@@ -163,6 +164,8 @@ def test_environment_refuses(value: dict[str, Any], problem: str) -> None:
 
 def test_environments_are_limited_together() -> None:
     half = {f"K{i:03}": "v" * 1020 for i in range(16)}
+    assert not list(validate.environments("environment", []))
+    assert not list(validate.environments("environment", [half]))
     assert not list(validate.environments("environment", [half, half]))
     (problem,) = validate.environments("environment", [half, half, {"A": ""}])
     assert problem == "environment of all containers together must be at most 32 KB, got 32769 bytes"
@@ -237,6 +240,12 @@ def test_architecture_accepts(instance_type: str, image: str | None) -> None:
     assert not list(validate.architecture("instance_type", instance_type, image))
 
 
+def test_architecture_accepts_every_image_of_awss_where_it_runs() -> None:
+    for image in aws_images():
+        instance_type = {"x86_64": "ml.m5.xlarge", "arm64": "ml.m6g.xlarge"}[image.architecture]
+        assert not list(validate.architecture("instance_type", instance_type, image.architecture))
+
+
 @pytest.mark.parametrize(
     ("instance_type", "processor", "image"),
     [("ml.m5.xlarge", "x86_64", "arm64"), ("ml.m6g.xlarge", "arm64", "x86_64")],
@@ -270,10 +279,13 @@ def test_prefix_accepts(value: str) -> None:
 )
 def test_prefix_refuses(value: str, problem: str) -> None:
     (found,) = validate.prefix("prefix", value)
+    assert found.startswith("prefix must ")
     assert problem in found
+    assert repr(value) in found
 
 
 def test_model_data_url_is_limited() -> None:
+    assert not list(validate.model_data_url("prefix", "s3://b/a"))
     assert not list(validate.model_data_url("prefix", "s3://b/" + "a" * 1017))
     assert not list(validate.model_data_url("prefix", f"s3://{TOKEN}/" + "a" * 1024))
     assert list(validate.model_data_url("prefix", "s3://b/" + "a" * 1018)) == [
@@ -382,7 +394,7 @@ def test_weights_accepts(values: list[float]) -> None:
     assert not list(validate.weights(values))
 
 
-@pytest.mark.parametrize("values", [[0], [0, 0], [0.0]])
+@pytest.mark.parametrize("values", [[0], [0, 0], [0.0], [-1]])
 def test_weights_refuses(values: list[float]) -> None:
     assert list(validate.weights(values)) == [
         "initial_variant_weight must be above 0 for at least one variant: otherwise none gets traffic"
@@ -446,6 +458,7 @@ def test_content_types_are_limited() -> None:
 
 
 def test_destination_is_limited() -> None:
+    assert not list(validate.destination("prefix", "s3://b/a"))
     assert not list(validate.destination("prefix", "s3://b/" + "a" * 505))
     assert not list(validate.destination("prefix", f"s3://{TOKEN}/" + "a" * 512))
     assert list(validate.destination("prefix", "s3://b/" + "a" * 506)) == [

@@ -28,7 +28,7 @@ def test_instance_type_warns(value: str, warning: list[str]) -> None:
 
 @pytest.mark.parametrize(("value", "warned"), [(1, True), (2, False), (NUMBER_TOKEN, False)])
 def test_single_instance_warns(value: int, warned: bool) -> None:
-    assert bool(list(advise.instance_count("initial_instance_count", value))) is warned
+    assert [found for found, _ in advise.instance_count("initial_instance_count", value)] == ["singleInstance"] * warned
 
 
 @pytest.mark.parametrize(
@@ -43,19 +43,21 @@ def test_single_instance_warns(value: int, warned: bool) -> None:
     ],
 )
 def test_other_images_than_triton_on_gpus_warn(instance_type: str, family: str | None, warned: bool) -> None:
-    assert bool(list(advise.gpu_image("instance_type", instance_type, family))) is warned
+    assert [found for found, _ in advise.gpu_image("instance_type", instance_type, family)] == [
+        "gpuImageNotTriton"
+    ] * warned
 
 
 @pytest.mark.parametrize(
     ("value", "warned"), [("ml.g4dn.xlarge", True), ("ml.m5.xlarge", False), ("ml.new1.xlarge", False), (TOKEN, False)]
 )
 def test_volume_size_on_local_storage_warns(value: str, warned: bool) -> None:
-    assert bool(list(advise.volume("instance_type", value))) is warned
+    assert [found for found, _ in advise.volume("instance_type", value)] == ["volumeSizeOnLocalStorage"] * warned
 
 
 @pytest.mark.parametrize(("multi_model", "warned"), [(True, False), (None, False), (False, True)])
 def test_an_image_without_the_label_warns(multi_model: bool | None, warned: bool) -> None:
-    assert bool(list(advise.image_label("mxnet", multi_model))) is warned
+    assert [found for found, _ in advise.image_label("mxnet", multi_model)] == ["imageNotMultiModel"] * warned
 
 
 def test_an_image_without_the_label_is_one_of_its_family_or_of_awss() -> None:
@@ -70,7 +72,9 @@ def test_an_image_without_the_label_is_one_of_its_family_or_of_awss() -> None:
 )
 def test_policies_on_which_awss_pages_disagree_warn(strategy: str, warned: bool) -> None:
     found = list(advise.deployment(strategy))
-    assert [message.partition(":")[0] for _, message in found] == [f"deployment is {strategy}"] * warned
+    assert [(warning, message.partition(":")[0]) for warning, message in found] == [
+        ("deploymentPolicyUndocumented", f"deployment is {strategy}")
+    ] * warned
 
 
 TRITON = "1.dkr.ecr.us-west-2.amazonaws.com/sagemaker-tritonserver"
@@ -97,6 +101,20 @@ NEEDED, UNKNOWN = ["inferenceAmiVersionNeeded"], ["unknownInferenceAmiVersion"]
 )
 def test_inference_ami_version_warns(value: str | None, instance_type: str, image: str, warning: list[str]) -> None:
     assert [found for found, _ in advise.inference_ami_version(value, instance_type, image)] == warning
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "al2-ami-sagemaker-inference-gpu-2",
+        "al2-ami-sagemaker-inference-gpu-2-1",
+        "al2-ami-sagemaker-inference-gpu-3-1",
+        "al2-ami-sagemaker-inference-neuron-2",
+        "al2023-ami-sagemaker-inference-gpu-4-1",
+    ],
+)
+def test_inference_ami_versions_of_the_api_are_known(value: str) -> None:
+    assert not list(advise.inference_ami_version(value, "ml.g5.xlarge", f"{TRITON}:25.01-py3"))
 
 
 def test_the_warning_of_an_old_host_names_the_image() -> None:
