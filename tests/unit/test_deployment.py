@@ -151,7 +151,12 @@ def test_rounds_the_bounds_of_a_step_inwards(strategy: str, instances: int, coun
         ("canary", {"instances": 1, "wait": MINUTES(20)}, [4], 1200),
         ("linear", {"percent": 30, "wait": MINUTES(10), "termination_wait": MINUTES(1)}, [4], 1860),
         ("linear", {"instances": 1, "wait": MINUTES(10)}, [4], 1800),
+        ("canary", {"percent": 10, "wait": SECONDS(0), "termination_wait": MINUTES(20)}, [4], 1200),
+        ("linear", {"percent": 33, "wait": MINUTES(10)}, [4], 1800),
+        ("linear", {"instances": 1, "wait": MINUTES(10)}, [3], 1200),
+        ("linear", {"instances": 50, "wait": MINUTES(10)}, [101], 1200),
         ("linear", {"instances": 2, "wait": MINUTES(10)}, [9], 2400),
+        ("linear", {"instances": 2, "wait": MINUTES(10)}, [20], 5400),
         ("linear", {"instances": 2, "wait": MINUTES(20)}, [10, 4], 1200),
         ("linear", {"instances": 2, "wait": MINUTES(20)}, [NUMBER_TOKEN, 4], 1200),
         ("linear", {"instances": 2, "wait": MINUTES(20), "termination_wait": MINUTES(15)}, [NUMBER_TOKEN], 900),
@@ -171,6 +176,11 @@ def test_needs_more_time_than_its_waits_take(
             f"deployment maximum_execution_time must be more than the waits' {seconds} seconds, got {maximum}"
         ]
     assert problems(seconds + 1) == []
+
+
+def test_looks_at_the_variants_after_one_whose_count_is_a_token() -> None:
+    (problem,) = DeploymentPolicy.canary(percent=50, wait=MINUTES(1)).problems([NUMBER_TOKEN, 1])
+    assert problem.startswith("deployment must be all_at_once for a variant with one instance, got canary")
 
 
 @pytest.mark.parametrize("strategy", ["canary", "linear", "rolling"])
