@@ -147,7 +147,7 @@ class DeploymentPolicy:
         low, high = _STEP_LIMITS[self.strategy]
         yield from validate.within(f"deployment {self.strategy} percent", self.percent, low, high, "percent")
         for count in instance_counts:
-            if is_token(count):
+            if is_token(count) or count < 1:  # the latter is refused for itself
                 continue
             if count == 1:
                 yield (

@@ -191,6 +191,13 @@ def test_refuses_a_step_of_nothing(strategy: str, step: str) -> None:
     assert problem.startswith(f"deployment {strategy} {step} must be ")
 
 
+@pytest.mark.parametrize("policy", [DeploymentPolicy.canary, DeploymentPolicy.linear, DeploymentPolicy.rolling])
+def test_leaves_the_refusal_of_no_instances_to_the_count(make_endpoint: MakeEndpoint, policy: Any) -> None:
+    with pytest.raises(InvalidEndpointError) as caught:
+        make_endpoint(deployment=policy(instances=1, wait=MINUTES(1)), initial_instance_count=0)
+    assert caught.value.problems == ("initial_instance_count must be at least 1, got 0",)
+
+
 def test_refuses_rolling_for_a_second_variant(make_endpoint: MakeEndpoint) -> None:
     endpoint = make_endpoint(deployment=DeploymentPolicy.rolling(percent=50, wait=MINUTES(1)))
     with pytest.raises(InvalidEndpointError, match="must not be rolling for several variants, got 2: use linear"):
