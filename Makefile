@@ -25,8 +25,15 @@ install: $(VENV)/.installed node_modules/.installed ## Install everything into .
 demo: install ## Deploy both stacks to the local endpoint with the real CDK CLI, and look at them
 	@python -m scripts.demo
 
+# Half of the time the tests of deployments wait for the CDK CLI, so they run beside all others
 test: install lint ## Run all checks and tests
-	pytest
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-deployments test-others
+
+.PHONY: test-deployments test-others
+test-deployments:
+	pytest tests/integration
+test-others:
+	pytest --ignore tests/integration
 
 lint: install ## Check style and types
 	ruff check
