@@ -20,13 +20,13 @@ DOCUMENTED_GPU = {
 
 # Not in moto: two retired families, from EC2's user guide, and one of which nothing is published that we could read
 UNLISTED: dict[str, dict[str, Any]] = {
-    "ml.p2.xlarge": {"arm64": False, "vcpus": 4, "gpus": 1, "local_storage": False},
-    "ml.p2.8xlarge": {"arm64": False, "vcpus": 32, "gpus": 8, "local_storage": False},
-    "ml.p2.16xlarge": {"arm64": False, "vcpus": 64, "gpus": 16, "local_storage": False},
-    "ml.p3.2xlarge": {"arm64": False, "vcpus": 8, "gpus": 1, "local_storage": False},
-    "ml.p3.8xlarge": {"arm64": False, "vcpus": 32, "gpus": 4, "local_storage": False},
-    "ml.p3.16xlarge": {"arm64": False, "vcpus": 64, "gpus": 8, "local_storage": False},
-    "ml.p6e-gb200.36xlarge": {"arm64": None, "vcpus": None, "gpus": None, "local_storage": False},
+    "ml.p2.xlarge": {"arm64": False, "vcpus": 4, "memory_mib": 62464, "gpus": 1, "local_storage": False},
+    "ml.p2.8xlarge": {"arm64": False, "vcpus": 32, "memory_mib": None, "gpus": 8, "local_storage": False},
+    "ml.p2.16xlarge": {"arm64": False, "vcpus": 64, "memory_mib": None, "gpus": 16, "local_storage": False},
+    "ml.p3.2xlarge": {"arm64": False, "vcpus": 8, "memory_mib": 62464, "gpus": 1, "local_storage": False},
+    "ml.p3.8xlarge": {"arm64": False, "vcpus": 32, "memory_mib": None, "gpus": 4, "local_storage": False},
+    "ml.p3.16xlarge": {"arm64": False, "vcpus": 64, "memory_mib": None, "gpus": 8, "local_storage": False},
+    "ml.p6e-gb200.36xlarge": {"arm64": None, "vcpus": None, "memory_mib": None, "gpus": None, "local_storage": False},
 }
 
 
@@ -49,6 +49,7 @@ def _specification(description: dict[str, Any]) -> dict[str, Any]:
     return {
         "arm64": "arm64" in description["ProcessorInfo"]["SupportedArchitectures"],
         "vcpus": description["VCpuInfo"]["DefaultVCpus"],
+        "memory_mib": description["MemoryInfo"]["SizeInMiB"],
         "gpus": sum(gpu["Count"] for gpu in gpus if gpu["Manufacturer"] == "NVIDIA"),
         "local_storage": description.get("InstanceStorageSupported", False),
     }

@@ -429,6 +429,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         self._warn(options.warnings(container.image, self._bind(container.image).uri))
         if options.initial_variant_weight == 0:
             self.node.add_validation(_SomeTraffic(self._options))
+        container.model_store.expect_instances(options.instance_type)
         if options.core_dump is not None:
             self._execution.grant_write(options.core_dump)
         variant = ProductionVariant(

@@ -25,6 +25,7 @@ from mme_local.packing import (
 )
 
 from . import _validation as validate
+from . import _warnings as advise
 from ._bucket import bucket_problems, bucket_warnings
 from ._errors import InvalidEndpointError, raise_if_any
 from ._stored_model import StoredModel
@@ -97,6 +98,7 @@ class ModelStore(Construct):
         self._permission: list[IDependable] | None = None
         self._stored: dict[str, tuple[StoredModel, Contents]] = {}
         self._servers: list[ModelServer] = []
+        self._instance_types: list[str] = []
         if bucket is not None:
             _warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
 
@@ -198,6 +200,15 @@ class ModelStore(Construct):
         for name, found in findings.items():
             _warn(self._stored[name][0], found.warnings)
 
+    def expect_instances(self, instance_type: str) -> None:
+        """Check the models, also those that are added later, for whether instances can hold them; warn where not.
+
+        ``MultiModelEndpoint`` calls it.
+        """
+        self._instance_types.append(instance_type)
+        for model, contents in self._stored.values():
+            _warn(model, advise.model_size(contents.size, instance_type))
+
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
         grant = self._grant_objects(grantee, "s3:GetObject").combine(self._grant_list(grantee))
@@ -254,6 +265,8 @@ class ModelStore(Construct):
         self._stored[name] = (model, artifact.contents)
         for server in self._servers:
             _warn(model, check_layout(artifact.contents, server).warnings)
+        for instance_type in self._instance_types:
+            _warn(model, advise.model_size(artifact.contents.size, instance_type))
         return model
 
     def _grant_objects(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:

@@ -40,6 +40,7 @@ class InstanceType:
 
     arm64: bool | None
     vcpus: int | None
+    memory_mib: int | None
     gpus: int
     local_storage: bool
     multi_model: str

@@ -107,6 +107,17 @@ def inference_ami_version(value: str | None, instance_type: str, image_uri: str)
         )
 
 
+def model_size(size: int, instance_type: str) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about a model that an instance can't hold."""
+    known = known_instance_type(instance_type)
+    if known is not None and known.memory_mib is not None and size > known.memory_mib * 1024**2:
+        yield (
+            "modelLargerThanMemory",
+            f"the model has {size / 1024**3:.1f} GiB of files, and instance_type {instance_type!r} has "
+            f"{known.memory_mib / 1024:.0f} GiB of memory: SageMaker can't load it there",
+        )
+
+
 def routing_strategy(value: str) -> Iterator[tuple[str, str]]:
     """A warning, with its id, about routing that AWS does not document here."""
     yield (

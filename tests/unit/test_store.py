@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tarfile
 from pathlib import Path
@@ -22,6 +23,7 @@ from cdk_multi_model_endpoint import (
     MultiModelContainer,
     StoredModel,
 )
+from cdk_multi_model_endpoint import _warnings as advise
 
 from .conftest import resource
 
@@ -387,3 +389,21 @@ class TestElsewhere:
     def test_refuses_a_bucket_in_another_region(self, stack: cdk.Stack) -> None:
         with pytest.raises(InvalidEndpointError, match="bucket must be in the endpoint's region us-west-2, got one in"):
             ModelStore(stack, "Models", bucket=self.bucket(stack, region="eu-west-1"))
+
+
+@pytest.mark.parametrize("first", ["model", "instances"])
+def test_warns_of_a_model_that_an_instance_cannot_hold(stack: cdk.Stack, model: Path, first: str) -> None:
+    store = ModelStore(stack, "Models", bucket=imported(stack))
+    known = advise.known_instance_type("ml.t2.medium")
+    assert known is not None
+    tiny = dataclasses.replace(known, memory_mib=0)  # packing a model of gigabytes would take a minute
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(advise, "known_instance_type", lambda _: tiny)
+        if first == "model":
+            store.add_model("resnet", model)
+            store.expect_instances("ml.t2.medium")
+        else:
+            store.expect_instances("ml.t2.medium")
+            store.add_model("resnet", model)
+    found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("modelLargerThanMemory"))
+    assert len(found) == 1

@@ -125,3 +125,17 @@ def test_the_warning_of_an_old_host_names_the_image() -> None:
 def test_what_awss_feature_matrix_leaves_out_warns_whenever_it_is_given() -> None:
     assert [found for found, _ in advise.routing_strategy("RANDOM")] == ["routingStrategyUndocumented"]
     assert [found for found, _ in advise.data_capture()] == ["dataCaptureUndocumented"]
+
+
+@pytest.mark.parametrize(
+    ("size", "instance_type", "warned"),
+    [
+        (4 * 1024**3, "ml.t2.medium", False),
+        (4 * 1024**3 + 1, "ml.t2.medium", True),
+        (1024**5, "ml.new9.large", False),
+        (1024**5, TOKEN, False),
+    ],
+)
+def test_a_model_larger_than_the_memory_warns(size: int, instance_type: str, warned: bool) -> None:
+    found = list(advise.model_size(size, instance_type))
+    assert [warning_id for warning_id, _ in found] == ["modelLargerThanMemory"] * warned
