@@ -29,6 +29,7 @@ _PING = aiohttp.ClientTimeout(total=2)
 _LOAD = aiohttp.ClientTimeout(total=360)
 _INVOKE_SECONDS = 60.0
 _PING_INTERVAL = 0.05
+_LEFTOVER_SECONDS = 5.0
 _START_ATTEMPTS = 3
 
 
@@ -150,15 +151,24 @@ class HttpModelServer(ABC):
         url = await asyncio.to_thread(self._url_of, name, directory)
         request = {"model_name": _key(name), "url": str(url)}
         status, body = await self._request("POST", "/models", target_model, request)
+        deadline = time.monotonic() + _LEFTOVER_SECONDS
+        while status == 409 and name not in self._loaded and time.monotonic() < deadline:
+            # Of a load that failed before: while its worker is ending, the DELETE below may not have been heard.
+            await self._discard(name, target_model)
+            await asyncio.sleep(_LEFTOVER_SECONDS / 50)
+            status, body = await self._request("POST", "/models", target_model, request)
         if status == 200:
             self._loaded[name] = target_model
             return
         if status != 409:
             # Multi Model Server keeps a model that failed to load registered, and refuses the next attempt.
-            with contextlib.suppress(ServerError):
-                await self._request("DELETE", f"/models/{_key(name)}", target_model)
+            await self._discard(name, target_model)
             await asyncio.to_thread(self._forget, name)
         raise (OutOfMemory if status == 507 else LoadError)(status, body)
+
+    async def _discard(self, name: str, target_model: str) -> None:
+        with contextlib.suppress(ServerError):
+            await self._request("DELETE", f"/models/{_key(name)}", target_model)
 
     async def unload(self, name: str) -> None:
         """See ``ModelServer``."""
