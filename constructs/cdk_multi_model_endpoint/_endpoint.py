@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import aws_cdk as cdk
 import jsii
@@ -19,7 +19,7 @@ from . import _warnings as advise
 from ._capture import CoreDump, DataCapture
 from ._container import MultiModelContainer, PipelineContainer
 from ._deployment import DeploymentPolicy
-from ._errors import InvalidEndpointError, raise_if_any
+from ._errors import InvalidEndpointError, raise_if_any, warn
 from ._image import InferenceImage
 from ._image_sources import BoundImage
 from ._invoke import ImportedEndpoint, InvocableEndpoint, endpoint_arn
@@ -214,9 +214,9 @@ class MultiModelEndpoint(InvocableEndpoint):
         if retain_variant_properties:
             self._retain_instance_counts()
         if deployment is not None:
-            self._warn(advise.deployment(deployment.strategy))
+            warn(self, advise.deployment(deployment.strategy))
         if data_capture is not None:
-            self._warn(advise.data_capture())
+            warn(self, advise.data_capture())
 
     @classmethod
     def from_endpoint_name(cls, scope: Construct, construct_id: str, endpoint_name: str) -> ImportedEndpoint:
@@ -392,10 +392,6 @@ class MultiModelEndpoint(InvocableEndpoint):
             execution.grant_write(data_capture)
         return execution
 
-    def _warn(self, warnings: Iterable[tuple[str, str]]) -> None:
-        for warning_id, message in warnings:
-            cdk.Annotations.of(self).add_warning_v2(f"cdk-multi-model-endpoint:{warning_id}", message)
-
     def _bind(self, image: InferenceImage) -> BoundImage:
         if image not in self._bound:
             self._bound[image] = image.bind(self)
@@ -426,7 +422,7 @@ class MultiModelEndpoint(InvocableEndpoint):
     def _add(
         self, options: VariantOptions, container: MultiModelContainer, model: sagemaker.CfnModel
     ) -> ProductionVariant:
-        self._warn(options.warnings(container.image, self._bind(container.image).uri))
+        warn(self, options.warnings(container.image, self._bind(container.image).uri))
         if options.initial_variant_weight == 0:
             self.node.add_validation(_SomeTraffic(self._options))
         container.model_store.expect_instances(options.instance_type)

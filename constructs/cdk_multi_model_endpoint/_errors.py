@@ -1,9 +1,10 @@
-"""The one error that users catch."""
+"""The one error that users catch, and the warnings that they acknowledge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import aws_cdk as cdk
 from constructs import IConstruct
 
 
@@ -26,3 +27,9 @@ def raise_if_any(construct: IConstruct | str, problems: Iterable[str]) -> None:
     """Raise the problems together, named by the construct's path; do nothing when there are none."""
     if found := tuple(problems):
         raise InvalidEndpointError(construct if isinstance(construct, str) else construct.node.path, found)
+
+
+def warn(construct: IConstruct, warnings: Iterable[tuple[str, str]]) -> None:
+    """Add the warnings to the construct, each with its id to acknowledge it by."""
+    for warning_id, message in warnings:
+        cdk.Annotations.of(construct).add_warning_v2(f"cdk-multi-model-endpoint:{warning_id}", message)

@@ -12,6 +12,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
 from ._capture import CoreDump, DataCapture
+from ._errors import warn
 from ._image_sources import BoundImage
 from ._store import ModelStore
 
@@ -49,11 +50,11 @@ class ExecutionRole:
         # An immutable role claims success; only that no policy comes of it gives it away
         self.mutable = isinstance(role, (iam.Role, iam.LazyRole)) or isinstance(login.policy_dependable, Construct)
         if not self.mutable:
-            cdk.Annotations.of(scope).add_warning_v2(
-                "cdk-multi-model-endpoint:rolePolicyNotAttached",
+            message = (
                 "role can't be changed from here: give it yourself the permissions to pull the images, to read the "
-                "models and to write logs and metrics, or SageMaker refuses the model",
+                "models and to write logs and metrics, or SageMaker refuses the model"
             )
+            warn(scope, [("rolePolicyNotAttached", message)])
 
     def grant_telemetry(self, stack: cdk.Stack, endpoint_name: str) -> None:
         """Allow to write this endpoint's logs and metrics."""

@@ -62,7 +62,6 @@ class ScalableInstanceCount(Construct):
         super().__init__(scope, construct_id)
         self._metrics = metrics
         self._instance_type = instance_type
-        self._capacity = (min_capacity, max_capacity)
         self._target = appscaling.CfnScalableTarget(
             self,
             "Target",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import aws_cdk as cdk
@@ -27,7 +27,7 @@ from mme_local.packing import (
 from . import _validation as validate
 from . import _warnings as advise
 from ._bucket import bucket_problems, bucket_warnings
-from ._errors import InvalidEndpointError, raise_if_any
+from ._errors import InvalidEndpointError, raise_if_any, warn
 from ._stored_model import StoredModel
 from ._tokens import is_token
 
@@ -100,7 +100,7 @@ class ModelStore(Construct):
         self._servers: list[ModelServer] = []
         self._instance_types: list[str] = []
         if bucket is not None:
-            _warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
+            warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
 
     @property
     def first_upload(self) -> IDependable:
@@ -198,7 +198,7 @@ class ModelStore(Construct):
         raise_if_any(self, [f"{name}: {problem}" for name, found in findings.items() for problem in found.problems])
         self._servers.append(server)
         for name, found in findings.items():
-            _warn(self._stored[name][0], found.warnings)
+            warn(self._stored[name][0], found.warnings)
 
     def expect_instances(self, instance_type: str) -> None:
         """Check the models, also those that are added later, for whether instances can hold them; warn where not.
@@ -207,7 +207,7 @@ class ModelStore(Construct):
         """
         self._instance_types.append(instance_type)
         for model, contents in self._stored.values():
-            _warn(model, advise.model_size(contents.size, instance_type))
+            warn(model, advise.model_size(contents.size, instance_type))
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
@@ -264,9 +264,9 @@ class ModelStore(Construct):
             self._first_upload.add(model)
         self._stored[name] = (model, artifact.contents)
         for server in self._servers:
-            _warn(model, check_layout(artifact.contents, server).warnings)
+            warn(model, check_layout(artifact.contents, server).warnings)
         for instance_type in self._instance_types:
-            _warn(model, advise.model_size(artifact.contents.size, instance_type))
+            warn(model, advise.model_size(artifact.contents.size, instance_type))
         return model
 
     def _grant_objects(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
@@ -309,8 +309,3 @@ class ModelStore(Construct):
 
 def _construct_id(name: str) -> str:
     return name.replace("/", "--")
-
-
-def _warn(scope: Construct, warnings: Iterable[tuple[str, str]]) -> None:
-    for warning_id, message in warnings:
-        cdk.Annotations.of(scope).add_warning_v2(f"cdk-multi-model-endpoint:{warning_id}", message)

@@ -13,6 +13,8 @@ from constructs import Construct
 
 from mme_local.packing import Artifact, target_model
 
+from ._errors import warn
+
 if TYPE_CHECKING:
     from ._store import ModelStore
 
@@ -101,9 +103,9 @@ class Uploads(Construct):
         """Count one more upload, and warn well before CloudFormation's limits."""
         self._models += 1
         if self._models == _MODELS_ADVISED + 1:
-            cdk.Annotations.of(self).add_warning_v2(
-                "cdk-multi-model-endpoint:manyModels",
+            message = (
                 f"add_model was called more than {_MODELS_ADVISED} times in this stack, with one resource each: "
                 "CloudFormation allows 500 resources and 1 MB of template; upload models with 'mme-local push', which "
-                "gives them the same names",
+                "gives them the same names"
             )
+            warn(self, [("manyModels", message)])

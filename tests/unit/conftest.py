@@ -54,3 +54,15 @@ def resource(template: Template, resource_type: str) -> dict[str, Any]:
     (only,) = template.find_resources(resource_type).values()
     properties: dict[str, Any] = only["Properties"]
     return properties
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    """An action or resource of a policy statement, which stands alone where there is one."""
+    return [value] if isinstance(value, str) else value
+
+
+def only_variant(template: Template) -> dict[str, Any]:
+    """The properties of the only production variant."""
+    (only,) = resource(template, "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    properties: dict[str, Any] = only
+    return properties

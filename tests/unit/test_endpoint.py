@@ -21,15 +21,9 @@ from cdk_multi_model_endpoint import (
     PipelineContainer,
 )
 
-from .conftest import MakeEndpoint, resource
+from .conftest import MakeEndpoint, as_list, only_variant, resource
 
 KNN = InferenceImage.built_in("knn")
-
-
-def variant(template: Template) -> dict[str, Any]:
-    (only,) = resource(template, "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
-    properties: dict[str, Any] = only
-    return properties
 
 
 def containers(template: Template) -> list[dict[str, Any]]:
@@ -52,7 +46,7 @@ def test_defaults(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     assert {"Environment", "ContainerHostname"}.isdisjoint(container)
     model = resource(template, "AWS::SageMaker::Model")
     assert {"PrimaryContainer", "EnableNetworkIsolation", "VpcConfig", "ModelName"}.isdisjoint(model)
-    found = variant(template)
+    found = only_variant(template)
     assert found.pop("ModelName") == {"Fn::GetAtt": [stack.get_logical_id(endpoint.model), "ModelName"]}
     assert found == {
         "VariantName": "AllTraffic",
@@ -84,7 +78,7 @@ def test_overrides(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     assert container["MultiModelConfig"] == {"ModelCacheSetting": "Disabled"}
     assert container["Environment"] == {"KEY": "value"}
     assert container["ContainerHostname"] == "models"
-    found = variant(template)
+    found = only_variant(template)
     del found["ModelName"]
     assert found == {
         "VariantName": "blue",
@@ -144,7 +138,7 @@ def test_leaves_tokens_to_cloudformation(stack: cdk.Stack, make_endpoint: MakeEn
         model_data_download_timeout=cdk.Duration.seconds(number),
         endpoint_name=text,
     )
-    found = variant(Template.from_stack(stack))
+    found = only_variant(Template.from_stack(stack))
     assert found["InstanceType"] == {"Ref": "Text"}
     assert found["InitialInstanceCount"] == {"Ref": "Number"}
     assert found["VolumeSizeInGB"] == {"Ref": "Number"}
@@ -383,10 +377,6 @@ def statement(template: Template, action: str, text: str) -> dict[str, Any]:
     ]
     result: dict[str, Any] = found
     return result
-
-
-def as_list(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
 
 
 def json_values(value: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from aws_cdk.assertions import Template
 
 from stacks import CpuMultiModelStack, GpuTritonMultiModelStack
 
-from .conftest import resource
+from .conftest import only_variant, resource
 
 URI = "123456789012.dkr.ecr.us-west-2.amazonaws.com/server:1"
 
@@ -20,17 +20,11 @@ def synthesize(stack: type[cdk.Stack] = CpuMultiModelStack, **context: Any) -> T
     return Template.from_stack(stack(cdk.App(context=context), "Stack"))
 
 
-def variant(template: Template) -> dict[str, Any]:
-    (only,) = resource(template, "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
-    properties: dict[str, Any] = only
-    return properties
-
-
 def test_defaults() -> None:
     cpu, gpu = synthesize(), synthesize(GpuTritonMultiModelStack)
-    assert variant(cpu)["InstanceType"] == "ml.m5.xlarge"
-    assert variant(gpu)["InstanceType"] == "ml.g4dn.4xlarge"
-    assert variant(cpu)["InitialInstanceCount"] == variant(gpu)["InitialInstanceCount"] == 2
+    assert only_variant(cpu)["InstanceType"] == "ml.m5.xlarge"
+    assert only_variant(gpu)["InstanceType"] == "ml.g4dn.4xlarge"
+    assert only_variant(cpu)["InitialInstanceCount"] == only_variant(gpu)["InitialInstanceCount"] == 2
     for template in (cpu, gpu):
         assert set(template.find_outputs("*")) == {"EndpointName", "ModelStoreUrl", "TargetModels"}
         template.resource_count_is("Custom::AWS", 2)
@@ -38,15 +32,15 @@ def test_defaults() -> None:
 
 @pytest.mark.parametrize("count", [3, "3"])
 def test_instances(count: int | str) -> None:
-    found = variant(synthesize(instance_type="ml.c5.large", instance_count=count))
+    found = only_variant(synthesize(instance_type="ml.c5.large", instance_count=count))
     assert found["InstanceType"] == "ml.c5.large"
     assert found["InitialInstanceCount"] == 3
 
 
 def test_a_stacks_own_key_wins() -> None:
     context = {"instance_type": "ml.c5.large", "gpu.instance_type": "ml.g5.xlarge"}
-    assert variant(synthesize(**context))["InstanceType"] == "ml.c5.large"
-    assert variant(synthesize(GpuTritonMultiModelStack, **context))["InstanceType"] == "ml.g5.xlarge"
+    assert only_variant(synthesize(**context))["InstanceType"] == "ml.c5.large"
+    assert only_variant(synthesize(GpuTritonMultiModelStack, **context))["InstanceType"] == "ml.g5.xlarge"
 
 
 @pytest.mark.parametrize(("value", "setting"), [("false", "Disabled"), (False, "Disabled"), ("true", "Enabled")])

@@ -25,7 +25,7 @@ from cdk_multi_model_endpoint import (
 )
 from cdk_multi_model_endpoint import _warnings as advise
 
-from .conftest import resource
+from .conftest import as_list, resource
 
 
 def warnings(stack: cdk.Stack) -> list[str]:
@@ -223,10 +223,6 @@ class TestAddModel:
 
 def imported_again(stack: cdk.Stack) -> s3.IBucket:
     return s3.Bucket.from_bucket_name(stack, "Again", "existing")
-
-
-def as_list(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
 
 
 def test_grants_to_publish_under_the_prefix_alone(stack: cdk.Stack) -> None:
