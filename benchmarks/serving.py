@@ -32,7 +32,12 @@ class Local:
     """The running process."""
 
     process: psutil.Process
-    url: str
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.environment["AWS_ENDPOINT_URL"]
 
     def client(self, service: str) -> Any:
         """A boto3 client of it."""
@@ -40,8 +45,8 @@ class Local:
             service,  # type: ignore[call-overload]  # boto3's stubs know services by literal names
             endpoint_url=self.url,
             region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - takes any
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
             config=Config(max_pool_connections=8),
         )
 
@@ -93,7 +98,7 @@ def serve(log: IO[str]) -> Iterator[Local]:
         assert server.stdout is not None
         exported = dict(word.split("=", 1) for word in shlex.split(server.stdout.readline())[1:])
         try:
-            local = Local(psutil.Process(server.pid), exported["AWS_ENDPOINT_URL"])
+            local = Local(psutil.Process(server.pid), exported)
             local.client("s3").create_bucket(Bucket=BUCKET)
             yield local
         finally:

@@ -17,6 +17,7 @@ import click
 import structlog
 import uvicorn
 
+from mme_local.credentials import Credentials
 from mme_local.gateway import ACCOUNT, REGION, Gateway, environment
 from mme_local.hosting import Hosting, NoServers
 from mme_local.iam import role_credentials
@@ -95,10 +96,11 @@ def serve(
     listener = _listen(port)
     parent = os.getppid() if exit_with_parent else None
     port = listener.getsockname()[1]
+    credentials = Credentials.random()
     with _working_folder(root) as folder:
-        _set_environment(port, folder, enforce_iam)
+        _set_environment(port, folder, credentials, enforce_iam)
         hosting = NoServers() if no_servers else make_hosting(port, folder, memory_budget, instances, enforce_iam)
-        served = _serve(listener, hosting, parent, folder, verbose)
+        served = _serve(listener, hosting, credentials, parent, folder, verbose)
     sys.stdout.flush()
     sys.stderr.flush()
     # MiniStack's pool may hold a thread that waits for a Lambda for up to 15 minutes; a normal exit would join it
@@ -127,24 +129,31 @@ def _working_folder(root: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder if root is None else folder / "tmp", ignore_errors=True)
 
 
-def _set_environment(port: int, folder: Path, enforce_iam: bool) -> None:
+def _set_environment(port: int, folder: Path, credentials: Credentials, enforce_iam: bool) -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
-    os.environ.update(environment(port, folder, enforce_iam=enforce_iam))
+    os.environ.update(environment(port, folder, credentials, enforce_iam=enforce_iam))
     tempfile.tempdir = str(folder / "tmp")
     prepare_node()
 
 
-def _serve(listener: socket.socket, hosting: Hosting, parent: int | None, folder: Path, verbose: bool) -> bool:
+def _serve(
+    listener: socket.socket,
+    hosting: Hosting,
+    credentials: Credentials,
+    parent: int | None,
+    folder: Path,
+    verbose: bool,
+) -> bool:
     port = listener.getsockname()[1]
 
     def announce() -> None:
-        print(export_line(port), flush=True)
+        print(export_line(port, credentials), flush=True)
         log.info("serving", endpoint=f"http://127.0.0.1:{port}", folder=str(folder))
 
     server = _Server(
         uvicorn.Config(
-            Gateway(hosting, announce),
+            Gateway(hosting, credentials, announce),
             http="httptools",
             ws="none",
             lifespan="on",
@@ -179,12 +188,12 @@ def make_hosting(port: int, folder: Path, memory_budget: int | None, instances: 
     )
 
 
-def export_line(port: int) -> str:
+def export_line(port: int, credentials: Credentials) -> str:
     """The shell command that makes AWS clients talk to us."""
     variables = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,

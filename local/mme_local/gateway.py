@@ -1,7 +1,8 @@
 """MiniStack with our SageMaker in it, as one ASGI application.
 
-This module knows MiniStack's internals, and so do ``mme_local.iam`` and ``mme_local.alarms``, parts of it; no other
-does. They are private, so its version is pinned and tests/local/control_plane/test_ministack.py fails when one moves.
+This module knows MiniStack's internals, and so do ``mme_local.door``, ``mme_local.iam`` and ``mme_local.alarms``, parts
+of it; no other does. They are private, so its version is pinned and tests/local/control_plane/test_ministack.py fails
+when one moves.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import structlog
 
 from mme_local import autoscaling
 from mme_local.alarms import evaluate_alarms_as_cloudwatch_does
+from mme_local.credentials import Credentials
+from mme_local.door import Door
 from mme_local.hosting import Hosting
-from mme_local.iam import Iam
+from mme_local.iam import Iam, random_credentials_for_functions
 from mme_local.provisioning import Kind, Provisions
 from mme_local.sagemaker import SageMaker, Scope
 from mme_local.sagemaker.alarms import CloudWatchAlarms
@@ -40,10 +43,9 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 
 _INVOCATION = re.compile(r"/endpoints/([^/]*)/invocations")
-_REFUSAL = b"mme-local answers programs on this machine, not web pages; use http://127.0.0.1 or http://localhost\n"
 
 
-def environment(port: int, root: Path, *, enforce_iam: bool = False) -> dict[str, str]:
+def environment(port: int, root: Path, credentials: Credentials, *, enforce_iam: bool = False) -> dict[str, str]:
     """What has to be in the process environment before MiniStack is imported, and what its Lambda workers inherit."""
     temporary = root / "tmp"
     return {
@@ -53,7 +55,7 @@ def environment(port: int, root: Path, *, enforce_iam: bool = False) -> dict[str
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_REGION": REGION,
         "BIND_HOST": "127.0.0.1",
-        # whether policies are evaluated; the access key below is then the account's root, who may do everything
+        # whether policies and signatures are evaluated; the access key below is the account's root's, who may do all
         "AUTH": "true" if enforce_iam else "false",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -66,8 +68,8 @@ def environment(port: int, root: Path, *, enforce_iam: bool = False) -> dict[str
         "TMPDIR": str(temporary),
         # the user's shell may point somewhere else, even to real accounts
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
     }
@@ -78,15 +80,18 @@ class Gateway:
 
     Args:
         hosting: The data plane.
+        credentials: The account's, without which, or others that they made, nothing is answered.
         on_startup: Called when everything answers.
     """
 
-    def __init__(self, hosting: Hosting, on_startup: Callable[[], None]) -> None:
+    def __init__(self, hosting: Hosting, credentials: Credentials, on_startup: Callable[[], None]) -> None:
         self._hosting = hosting
         self._on_startup = on_startup
         self._ministack: Any = importlib.import_module("ministack.app")
         self._router: Any = importlib.import_module("ministack.core.router")
+        self._door = Door(credentials)
         self._iam = Iam() if self._ministack.AUTH else None
+        random_credentials_for_functions(self._ministack.AUTH)
         alarms = CloudWatchAlarms(os.environ.get("AWS_ENDPOINT_URL", ""))
         self.sagemaker = SageMaker(hosting, roles=self._iam, alarms=alarms)
         self._provisioner = Provisioner(self.sagemaker, _request_scope)
@@ -100,21 +105,18 @@ class Gateway:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or run the application's life span."""
-        if scope["type"] == "http" and not _is_local_program(scope["headers"]):
-            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": _REFUSAL})
-            return
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
-        endpoint = _invoked_endpoint(scope["method"], scope["path"]) if scope["type"] == "http" else None
-        if endpoint is None or (self._iam is not None and _signed(scope)):
-            await self._ministack.app(scope, receive, send)
-        elif self._iam is None:
-            await self._invoke(endpoint, scope, receive, send)
+        admitted = await self._door.admit(scope, receive)
+        if isinstance(admitted, tuple):
+            await _send(send, *admitted)
+            return
+        endpoint = _invoked_endpoint(scope["method"], scope["path"])
+        if endpoint is None or self._iam is not None:
+            await self._ministack.app(scope, admitted, send)
         else:
-            # MiniStack takes what is not signed for a call of S3
-            await _send(send, *_denied(403, "message", "Missing Authentication Token", "MissingAuthenticationToken"))
+            await self._invoke(endpoint, scope, admitted, send)
 
     async def _invoke(self, endpoint: str, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         chunks = []
@@ -228,30 +230,9 @@ def _resource_handlers(provisioner: Provisions[K], kind: K) -> dict[str, Callabl
     return {"create": partial(provisioner.create, kind), "update": update, "delete": delete}
 
 
-def _is_local_program(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request can't be a web page's, which could run code here: MiniStack allows any origin and any host.
-
-    Browsers name the page's origin; a page whose own name was made to point to 127.0.0.1 gives itself away as the host.
-    """
-    for name, value in headers:
-        if name == b"origin":
-            return False
-        if name == b"host":
-            host = value.decode("latin-1").rpartition(":")[0] or value.decode("latin-1")
-            if host not in ("127.0.0.1", "localhost") and not host.endswith((".localhost", ".127.0.0.1")):
-                return False
-    return True
-
-
 def _invoked_endpoint(method: str, path: str) -> str | None:
     match = _INVOCATION.fullmatch(path)
     return match[1] if match is not None and method == "POST" else None
-
-
-def _signed(scope: Mapping[str, Any]) -> bool:
-    return b"X-Amz-Signature=" in scope.get("query_string", b"") or any(
-        n == b"authorization" for n, _ in scope["headers"]
-    )
 
 
 def _denied(status: int, member: str, message: str, error: str = "AccessDenied") -> tuple[int, dict[str, str], bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ class Iam:
         self._roles: Any = importlib.import_module("ministack.services.iam")._roles
         self._pin_origin = self._evaluator.pin_request_origin
         _resolve_policy_variables(self._evaluator)
+        _verify_every_signature(self._evaluator)
         # AWS is called over TLS, and buckets deny what is not, those of `cdk bootstrap` among them; here the requests
         # never leave the machine
         app: Any = importlib.import_module("ministack.app")
@@ -36,6 +38,9 @@ class Iam:
 
     def refusal(self, access_key: str, scope: Scope, permissions: Iterable[Permission]) -> str | None:
         """Why the caller of the present request may not do all this, in AWS's words."""
+        # also where nothing is needed
+        if (unknown := self._evaluator.check_credentials(access_key, "sagemaker")) is not None:
+            return str(unknown.message)
         for needed in permissions:
             found = self._evaluator.enforce(
                 access_key, needed.action, "sagemaker", scope.region, needed.resource, dict(needed.context)
@@ -80,27 +85,46 @@ class Iam:
         return Context().run(evaluate)
 
 
-_sessions: dict[str, tuple[str, str, str]] = {}
+_sessions: dict[tuple[str, str], tuple[str, str, str]] = {}
 
 
-def role_credentials(role_arn: str) -> tuple[str, str, str]:
-    """Access key, secret and token of SageMaker's session as a role.
+def role_credentials(role_arn: str, session_name: str = "SageMaker") -> tuple[str, str, str]:
+    """Access key, secret and token of a service's session as a role.
 
     AWS services assume roles without an API call that could be made here, so the session is entered into MiniStack's
-    table, as MiniStack does for the functions of Lambda.
+    table.
     """
-    if role_arn not in _sessions:
+    if (role_arn, session_name) not in _sessions:
         role = role_arn.rpartition("/")[2]
         key, secret, token = f"ASIA{secrets.token_hex(8).upper()}", secrets.token_hex(20), secrets.token_hex(32)
         session = {
-            "Arn": f"arn:aws:sts::{_account(role_arn)}:assumed-role/{role}/SageMaker",
-            "UserId": f"{role}:SageMaker",
+            "Arn": f"arn:aws:sts::{_account(role_arn)}:assumed-role/{role}/{session_name}",
+            "UserId": f"{role}:{session_name}",
             "SecretAccessKey": secret,
             "SessionToken": token,
         }
         importlib.import_module("ministack.services.sts").register_session(key, session)
-        _sessions[role_arn] = key, secret, token
-    return _sessions[role_arn]
+        _sessions[role_arn, session_name] = key, secret, token
+    return _sessions[role_arn, session_name]
+
+
+def random_credentials_for_functions(enforced: bool) -> None:
+    """Give Lambda functions credentials that nobody can guess: MiniStack makes them from account, function and role."""
+
+    def credentials(config: Mapping[str, Any]) -> dict[str, str]:
+        if enforced:
+            key, secret, token = role_credentials(config["Role"], config["FunctionName"][:64])
+        else:
+            key, secret, token = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], ""
+        return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+
+    for module in ("ministack.core.lambda_runtime", "ministack.services.lambda_svc"):
+        importlib.import_module(module).execution_credentials = credentials  # type: ignore[attr-defined]
+
+
+def _verify_every_signature(evaluator: Any) -> None:
+    """Don't take the account's own access key on trust; of other keys of root, the door lets none in."""
+    evaluator._is_root_key = lambda key: not key
 
 
 def _resolve_policy_variables(evaluator: Any) -> None:

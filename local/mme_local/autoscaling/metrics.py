@@ -79,8 +79,6 @@ class LocalCloudWatch:
                 # said explicitly: without it boto3 would go to AWS
                 endpoint_url=os.environ["AWS_ENDPOINT_URL"],
                 region_name=scope.region,
-                aws_access_key_id=scope.account,
-                aws_secret_access_key="local",  # noqa: S106 - the local CloudWatch takes any
                 config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
             )
         return self._clients[scope]

@@ -61,11 +61,10 @@ class ArtifactStore:
     Args:
         endpoint_url: Where S3 is: the address that mme-local itself answers on.
         region: The region to sign for.
-        account_id: Twelve digits are a valid access key for the local S3 and name the account.
         max_members: Most files and folders in one archive.
         max_bytes: Most bytes that one archive may unpack to.
         role_credentials: Access key, secret and token of an execution role's session, where policies are enforced;
-            the account itself reads when left out.
+            those in the environment, the account's own, when left out.
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class ArtifactStore:
         endpoint_url: str,
         *,
         region: str,
-        account_id: str,
         max_members: int,
         max_bytes: int,
         role_credentials: Callable[[str], tuple[str, str, str]] | None = None,
@@ -82,7 +80,6 @@ class ArtifactStore:
         self._role: str | None = None
         self._endpoint_url = endpoint_url
         self._region = region
-        self._account_id = account_id
         self._max_members = max_members
         self._max_bytes = max_bytes
         self._client_lock = threading.Lock()
@@ -94,7 +91,6 @@ class ArtifactStore:
         store = ArtifactStore(
             self._endpoint_url,
             region=self._region,
-            account_id=self._account_id,
             max_members=self._max_members,
             max_bytes=self._max_bytes,
             role_credentials=self._role_credentials,
@@ -102,10 +98,10 @@ class ArtifactStore:
         store._role = role
         return store
 
-    def _credentials(self) -> tuple[str, str, str | None]:
+    def _credentials(self) -> tuple[str | None, str | None, str | None]:
         if self._role_credentials is not None and self._role is not None:
             return self._role_credentials(self._role)
-        return self._account_id, "local", None
+        return None, None, None
 
     @functools.cached_property
     def _s3(self) -> Any:

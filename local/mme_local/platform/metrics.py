@@ -107,7 +107,6 @@ class Publisher:
 
     Args:
         endpoint_url: Where CloudWatch is: the address that mme-local itself answers on.
-        account_id: The account whose CloudWatch gets them.
         executor: Threads for the calls.
         interval: Seconds between two deliveries.
         gauges: Measures all instances.
@@ -117,13 +116,11 @@ class Publisher:
         self,
         endpoint_url: str,
         *,
-        account_id: str,
         executor: Executor,
         interval: float,
         gauges: Callable[[], Awaitable[list[Gauge]]],
     ) -> None:
         self._endpoint_url = endpoint_url
-        self._account_id = account_id
         self._executor = executor
         self._interval = interval
         self._gauges = gauges
@@ -201,8 +198,6 @@ class Publisher:
                 "cloudwatch",
                 endpoint_url=self._endpoint_url,
                 region_name=region,
-                aws_access_key_id=self._account_id,
-                aws_secret_access_key="local",  # noqa: S106 - the local CloudWatch takes any
                 config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
             )
         return self._clients[region]

@@ -86,7 +86,6 @@ class LocalHosting:
         store = ArtifactStore(
             endpoint_url,
             region=region,
-            account_id=account_id,
             max_members=settings.max_members,
             max_bytes=settings.max_unpacked_bytes,
             role_credentials=role_credentials,
@@ -102,7 +101,6 @@ class LocalHosting:
         )
         self._publisher = Publisher(
             endpoint_url,
-            account_id=account_id,
             executor=self._publishing,
             interval=settings.publish_interval,
             gauges=self._measure,

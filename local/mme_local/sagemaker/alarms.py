@@ -31,8 +31,6 @@ class CloudWatchAlarms:
             "cloudwatch",
             endpoint_url=self._endpoint_url,
             region_name=scope.region,
-            aws_access_key_id=scope.account,
-            aws_secret_access_key="local",  # noqa: S106 - the local CloudWatch takes any
             config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
         )
         found = client.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"])

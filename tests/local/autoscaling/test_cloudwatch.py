@@ -18,7 +18,8 @@ DIMENSIONS = (("EndpointName", "read"), ("VariantName", "V"))
 
 @pytest.fixture
 def local(control_plane: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloudWatch]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", control_plane.url)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, control_plane.environment[name])
     cloudwatch = LocalCloudWatch()
     yield cloudwatch
     cloudwatch.close()

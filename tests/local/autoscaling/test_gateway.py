@@ -7,6 +7,7 @@ import importlib
 from typing import Any
 
 from mme_local.autoscaling import SERVICE, TYPES
+from mme_local.credentials import Credentials
 from mme_local.gateway import Gateway
 from mme_local.hosting import NoServers
 
@@ -14,7 +15,7 @@ MOVED = "MiniStack has changed: go through mme_local/gateway.py before raising t
 
 
 def test_the_service_and_its_types_are_plugged_in() -> None:
-    gateway = Gateway(NoServers(), lambda: None)
+    gateway = Gateway(NoServers(), Credentials.random(), lambda: None)
     assert gateway.sagemaker.endpoints.scaling is gateway.autoscaling
     app: Any = importlib.import_module("ministack.app")
     router: Any = importlib.import_module("ministack.core.router")

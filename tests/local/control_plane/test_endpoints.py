@@ -230,18 +230,19 @@ def test_every_answer_has_the_shape_of_the_service_model(control_plane: Any, mak
     }
     service = get_session().get_service_model("sagemaker")
     for operation, request in requests.items():
-        answer = _raw(control_plane.url, operation, request)
+        answer = _raw(control_plane, operation, request)
         report = ParamValidator().validate(answer, service.operation_model(operation).output_shape)
         assert not report.has_errors(), f"{operation}: {report.generate_report()}"
 
 
-def _raw(url: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+def _raw(endpoint: Any, operation: str, request: dict[str, Any]) -> dict[str, Any]:
     headers = {
         "X-Amz-Target": f"SageMaker.{operation}",
         "Content-Type": "application/x-amz-json-1.1",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/sagemaker/aws4_request",
+        "Authorization": "AWS4-HMAC-SHA256 "
+        f"Credential={endpoint.environment['AWS_ACCESS_KEY_ID']}/20260101/us-east-1/sagemaker/aws4_request",
     }
-    call = urllib.request.Request(url, json.dumps(request).encode(), headers)
+    call = urllib.request.Request(endpoint.url, json.dumps(request).encode(), headers)
     with contextlib.closing(urllib.request.urlopen(call)) as response:
         answer: dict[str, Any] = json.load(response)
         return answer

@@ -14,17 +14,19 @@ from typing import Any
 
 import pytest
 
+from mme_local.credentials import Credentials
 from mme_local.gateway import Gateway
 from mme_local.hosting import NoServers
 from mme_local.sagemaker import Scope
 from mme_local.sagemaker.cloudformation import TYPES
 
+CREDENTIALS = Credentials.random()
 MOVED = "MiniStack has changed: go through mme_local/gateway.py before raising the pin"
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Gateway:
-    return Gateway(Echo(), lambda: None)
+    return Gateway(Echo(), CREDENTIALS, lambda: None)
 
 
 class Echo(NoServers):
@@ -105,7 +107,10 @@ def test_invocations_are_passed_on_byte_by_byte(gateway: Gateway) -> None:
         async def send(message: Any) -> None:
             sent.append(dict(message))
 
-        headers = [(b"x-amzn-sagemaker-target-model", "grün.tar.gz".encode("latin-1"))]
+        headers = [
+            (b"authorization", f"AWS4-HMAC-SHA256 Credential={CREDENTIALS.access_key}/day/region".encode()),
+            (b"x-amzn-sagemaker-target-model", "grün.tar.gz".encode("latin-1")),
+        ]
         request = {"type": "http", "method": "POST", "path": f"/endpoints/{endpoint}/invocations", "headers": headers}
         await gateway(request, receive, send)
         return sent
@@ -123,6 +128,7 @@ def test_the_parts_of_iam_that_are_used_are_where_they_were() -> None:
     responses: Any = importlib.import_module("ministack.core.responses")
     expected = {
         evaluator.enforce: ["access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"],
+        evaluator.check_credentials: ["access_key_id", "service"],
         evaluator.evaluate_trust_policy: ["trust_doc", "caller_arn", "ctx"],
         evaluator.pin_request_origin: ["source_ip", "secure_transport"],
         evaluator._resolve_condition_key: ["key", "ctx"],
@@ -138,6 +144,7 @@ def test_the_parts_of_iam_that_are_used_are_where_they_were() -> None:
     assert "sagemaker" not in actions.SERVICE_TO_IAM_NAMESPACE, MOVED
     assert isinstance(app.AUTH, bool), MOVED
     assert "pin_request_origin" in vars(app), MOVED
+    assert "_is_root_key(claimed)" in inspect.getsource(evaluator.pin_signed_request), MOVED
     source = inspect.getsource(evaluator._first_match)
     assert "_conditions_met(" in source, MOVED
 

@@ -193,7 +193,7 @@ def test_knows_the_spellings_of_an_s3_url(url, expected):
 
 
 def store(url):
-    return ArtifactStore(url, region="us-east-1", account_id="000000000000", max_members=100, max_bytes=MiB)
+    return ArtifactStore(url, region="us-east-1", max_members=100, max_bytes=MiB)
 
 
 def test_fetches_a_model_from_s3(ministack, bucket, pack, tmp_path):
