@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +23,10 @@ _CHUNK = 1024 * 1024
 _MAX_HEADER = 1024 * 1024
 # In stream mode tarfile reads a record of 20 blocks at a time: it is always a little ahead of the member at hand.
 _READ_AHEAD = 2 * tarfile.RECORDSIZE
+# tarfile makes, and shutil removes, folders by recursion.
+_MAX_DEPTH = 100
+# With a limit on the size of files, such as a container's, the kernel says EFBIG.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ArtifactError(Exception):
@@ -35,6 +39,10 @@ class ArtifactMissing(ArtifactError):
 
 class ArtifactRejected(ArtifactError):
     """The object is not a model archive that is safe to unpack."""
+
+
+class DiskFull(ArtifactError):
+    """The local disk has no room for it."""
 
 
 class Cancelled(ArtifactError):
@@ -132,7 +140,16 @@ class ArtifactStore:
 
         Returns:
             The bytes that the unpacked model takes on disk.
+
+        Raises:
+            ArtifactError: It is not there; nothing is left of it.
         """
+        try:
+            return self._fetch(url, directory, stop)
+        except OSError as error:
+            raise _of_disk(error) from error
+
+    def _fetch(self, url: str, directory: Path, stop: threading.Event) -> int:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=directory.parent) as scratch:
             archive = Path(scratch, "archive")
             self._download(url, archive, stop)
@@ -185,24 +202,35 @@ def unpack(archive: Path, directory: Path, *, max_members: int, max_bytes: int, 
     except ArtifactError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ArtifactError(f"no space left on the local disk: {error}") from error
+        if error.errno in _NO_ROOM:
+            raise _of_disk(error) from error
         raise ArtifactRejected(f"the archive cannot be unpacked: {error}") from error
-    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+    # OverflowError: a time that no clock has. RecursionError: headers of headers of headers.
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError, RecursionError) as error:
         raise ArtifactRejected(f"the object is not a gzip-compressed tar archive: {error}") from error
+
+
+def _of_disk(error: OSError) -> ArtifactError:
+    if error.errno in _NO_ROOM:
+        return DiskFull(f"no space left on the local disk: {error}")
+    return ArtifactError(f"the local disk failed: {error}")
 
 
 def _extract_members(tar: tarfile.TarFile, stream: _Bounded, directory: Path, max_members: int) -> int:
     count = size = 0
+    folders: set[str] = set()
     while True:
         stream.allow_header()
         member = tar.next()
         if member is None:
             return size
-        count += 1
-        if count > max_members:
-            raise ArtifactRejected(f"the archive has more than {max_members} members")
         _check_member(member)
+        # Folders that a name implies are made like members
+        implied = set(_folders_above(member.name)) - folders
+        folders |= implied
+        count += 1 + len(implied)
+        if count > max_members:
+            raise ArtifactRejected(f"the archive has more than {max_members} members, with the folders they are in")
         stream.allow_data(member.size)
         tar.extract(member, directory, set_attrs=True, filter="data")
         if member.isfile():
@@ -218,8 +246,17 @@ def _check_member(member: tarfile.TarInfo) -> None:
         raise ArtifactRejected(f"member {name!r} leaves the model's directory")
     if member.issym() or member.islnk():
         raise ArtifactRejected(f"member {name!r} is a link")
+    if name.count("/") > _MAX_DEPTH:
+        raise ArtifactRejected(f"member {name[:100]!r} is in more than {_MAX_DEPTH} folders")
+    if member.size < 0:
+        raise ArtifactRejected(f"member {name!r} has a size of {member.size} bytes")
     if member.issparse() or not (member.isreg() or member.isdir()):
         raise ArtifactRejected(f"member {name!r} is neither a plain file nor a folder")
+
+
+def _folders_above(name: str) -> Iterator[str]:
+    *parts, _ = [part for part in name.split("/") if part not in ("", ".")] or [""]
+    return ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
 
 
 class _Bounded:

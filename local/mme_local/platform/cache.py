@@ -10,11 +10,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
-from mme_local.platform.disk import Disk
+from mme_local.platform.disk import Disk, NoRoomOnDisk
 from mme_local.platform.errors import InvokeError, ModelNotReadyException, ServiceUnavailable
 from mme_local.platform.failures import Failures, unexpected
 from mme_local.platform.loader import Loader
@@ -214,7 +216,7 @@ class ModelCache:
         model.state = State.DOWNLOADING
         started = time.monotonic()
         try:
-            model.directory, model.disk_bytes = await self._disk.fetch(model.url, model.name)
+            model.directory, model.disk_bytes = await self._fetch(model)
             model.state = State.ON_DISK
         finally:
             if model.state is State.DOWNLOADING:
@@ -222,6 +224,17 @@ class ModelCache:
         seconds = time.monotonic() - started
         self._metrics.add("ModelDownloadingTime", microseconds(seconds))
         self._log.info("downloaded", target_model=model.target_model, bytes=model.disk_bytes, ms=round(seconds * 1e3))
+
+    async def _fetch(self, model: Model) -> tuple[Path, int]:
+        """Download a model; where the disk is full, delete others one by one, until it has room or none is left."""
+        while True:
+            try:
+                return await self._disk.fetch(model.url, model.name)
+            except NoRoomOnDisk as error:
+                deletion = await self._delete_one()
+                if deletion is None:
+                    raise self._failures.disk_full(model, error) from error
+                await asyncio.wrap_future(deletion)
 
     async def _load(self, model: Model) -> None:
         """Load a model for which memory is set aside; on any failure the memory is given back."""
@@ -321,25 +334,30 @@ class ModelCache:
         self._trimming = True
         try:
             while self._disk.over_budget:
-                victim = self._victim(State.ON_DISK)
-                if victim is None:
-                    victim = self._victim(State.LOADED)
-                    if victim is None:
-                        return
-                    await asyncio.wait({self._start_unload(victim)})
-                    continue
-                self._log.info("deleted from disk", target_model=victim.target_model, bytes=victim.disk_bytes)
-                self._delete(victim)
-                self._forget_if_gone(victim)
+                if await self._delete_one() is None:
+                    return
         finally:
             self._trimming = False
 
-    def _delete(self, model: Model) -> None:
+    async def _delete_one(self) -> Future[None] | None:
+        """Begin to delete the files of a model that nobody uses; None when there is none."""
+        while (victim := self._victim(State.ON_DISK)) is None:
+            victim = self._victim(State.LOADED)
+            if victim is None:
+                return None
+            await asyncio.wait({self._start_unload(victim)})
+        self._log.info("deleted from disk", target_model=victim.target_model, bytes=victim.disk_bytes)
+        deletion = self._delete(victim)
+        self._forget_if_gone(victim)
+        return deletion
+
+    def _delete(self, model: Model) -> Future[None]:
         assert model.directory is not None
-        self._disk.delete(model.directory, model.disk_bytes)
+        deletion = self._disk.delete(model.directory, model.disk_bytes)
         model.state = State.ABSENT
         model.directory = None
         model.disk_bytes = 0
+        return deletion
 
     def _forget_if_gone(self, model: Model) -> None:
         """Drop the record of a model of which nothing is here: callers may ask for any number of absent ones."""

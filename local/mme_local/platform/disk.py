@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
-from mme_local.platform.artifacts import ArtifactError, ArtifactMissing, ArtifactRejected, ArtifactStore, remove_tree
+from mme_local.platform.artifacts import (
+    ArtifactError,
+    ArtifactMissing,
+    ArtifactRejected,
+    ArtifactStore,
+    DiskFull,
+    remove_tree,
+)
 from mme_local.platform.errors import InternalDependencyException, ValidationError
+
+
+class NoRoomOnDisk(InternalDependencyException):
+    """The machine's disk is full, whatever the budget says."""
 
 
 class Disk:
@@ -45,6 +56,7 @@ class Disk:
         """Download and unpack a model; return its directory and size.
 
         Raises:
+            NoRoomOnDisk: The machine's disk is full.
             InvokeError: The object is absent, not a model archive, or S3 does not answer.
         """
         # Never the same path twice: a download that was given up may still be ending in its thread.
@@ -60,6 +72,8 @@ class Disk:
                 f"Failed to extract model data archive from URL {url}: {error}. Please ensure that the object located "
                 "at the URL is a valid tar.gz archive"
             ) from error
+        except DiskFull as error:
+            raise NoRoomOnDisk(str(error)) from error
         except ArtifactError as error:
             raise InternalDependencyException(str(error)) from error
         finally:
@@ -70,10 +84,10 @@ class Disk:
         self.used += size
         return directory, size
 
-    def delete(self, directory: Path, size: int) -> None:
-        """Delete a model's files; the room counts as free at once."""
+    def delete(self, directory: Path, size: int) -> Future[None]:
+        """Delete a model's files; the room counts as free at once, and is free when the result is there."""
         self.used -= size
-        self._remove(directory)
+        return self._remove(directory)
 
-    def _remove(self, directory: Path) -> None:
-        self._executor.submit(remove_tree, directory)
+    def _remove(self, directory: Path) -> Future[None]:
+        return self._executor.submit(remove_tree, directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mme_local.platform.errors import InternalFailure, ModelError, ServiceUnavailable
+from mme_local.platform.errors import InternalFailure, InvokeError, ModelError, ServiceUnavailable
 from mme_local.platform.model import Model
 from mme_local.servers.base import LoadError, ServerError
 
@@ -40,6 +40,10 @@ class Failures:
         return self.model_error(
             507, f"Model {model.target_model} needs {need} bytes of {what}, more than the whole budget of {budget}"
         )
+
+    def disk_full(self, model: Model, error: InvokeError) -> ModelError:
+        """Return the error for a model that the disk has no room for, with all others gone that could go."""
+        return self.model_error(507, f"Model {model.target_model} was not downloaded: {error.message}")
 
     def not_running(self, error: ServerError) -> ServiceUnavailable:
         """Return the error for a container that is down and stays so for now."""

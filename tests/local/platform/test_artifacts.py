@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import resource
 import stat
 import tarfile
 import threading
@@ -15,6 +16,7 @@ from mme_local.platform.artifacts import (
     ArtifactRejected,
     ArtifactStore,
     Cancelled,
+    DiskFull,
     split_s3_url,
     unpack,
 )
@@ -127,6 +129,16 @@ def test_refuses_too_many_members(unpacked):
         unpacked(archive(*((f"f{i}", b"") for i in range(11))), max_members=10)
 
 
+def test_counts_the_folders_that_names_imply_once_each(unpacked):
+    names = [f"a/./b//c/f{number}" for number in range(7)]
+    assert len(list(unpacked(archive(*((name, b"") for name in names)), max_members=10).rglob("*"))) == 10
+
+
+def test_refuses_implied_folders_beyond_the_number_of_members(unpacked):
+    with pytest.raises(ArtifactRejected, match="more than 10 members, with the folders they are in"):
+        unpacked(archive(("a/b/c/d/e/1", b""), ("f/g/h/i/j/2", b"")), max_members=10)
+
+
 def test_refuses_more_bytes_than_allowed_in_all(unpacked):
     with pytest.raises(ArtifactRejected, match="more than 1048576 bytes"):
         unpacked(archive(("a", bytes(700_000)), ("b", bytes(700_000))))
@@ -220,6 +232,32 @@ def test_leaves_nothing_behind_of_a_refused_archive(ministack, bucket, tmp_path)
     with pytest.raises(ArtifactRejected):
         store(ministack).fetch(bucket.url + "bad.tar.gz", tmp_path / "bad", threading.Event())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk():
+    """What the kernel does to a process whose files may have 256 KiB at most; Python ignores its signal."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("content", [os.urandom(MiB // 2), bytes(MiB // 2)], ids=["at the download", "at unpacking"])
+def test_a_full_disk_is_told_from_a_bad_archive_and_leaves_nothing(ministack, bucket, tmp_path, content, request):
+    bucket.put("models/big.tar.gz", archive(("model", content)))
+    one = store(ministack)
+    one.connect()
+    request.getfixturevalue("small_disk")
+    with pytest.raises(DiskFull, match="no space left on the local disk"):
+        one.fetch(bucket.url + "big.tar.gz", tmp_path / "a", threading.Event())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_cannot_be_written_is_no_fault_of_the_archive(tmp_path):
+    with pytest.raises(ArtifactError, match="the local disk failed") as caught:
+        store("http://127.0.0.1:9").fetch("s3://b/k", tmp_path / "gone" / "a", threading.Event())
+    assert not isinstance(caught.value, ArtifactRejected)
 
 
 def test_an_s3_that_does_not_answer_is_no_fault_of_the_caller(tmp_path):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mme_local.platform.artifacts import ArtifactMissing
+from mme_local.platform.artifacts import ArtifactMissing, DiskFull
 from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
 from mme_local.platform.errors import ModelError, ModelNotReadyException, ServiceUnavailable, ValidationError
@@ -32,6 +32,7 @@ class Store:
         self.gate = None
         self.absent = set()
         self.cancelled = 0
+        self.room = None
 
     def fetch(self, url, directory, stop):
         self.fetches.append(url)
@@ -42,6 +43,8 @@ class Store:
                     raise ArtifactMissing("given up")
         if url in self.absent:
             raise ArtifactMissing(f"no {url}")
+        if self.room is not None and len(list(directory.parent.iterdir())) >= self.room:
+            raise DiskFull("no space left on the local disk")
         directory.mkdir()
         (directory / "model").write_text(url)
         return int(url.rpartition("-")[2]) if "-" in url else 1
@@ -341,6 +344,38 @@ def test_a_model_beyond_the_whole_disk_budget_is_refused_and_removed(rig, until)
         assert r.state("huge-1000") is None
 
     rig(test, disk=250)
+
+
+def test_a_full_disk_makes_others_go_one_by_one_until_there_is_room(rig):
+    async def test(r):
+        r.store.room = 2
+        r.world.capacity = 1
+        for name in "abcd":  # of the two that are there one is loaded, and the other goes
+            assert (await r.call(name)).body == f"{name}|".encode()
+        assert r.on_disk() == ["c", "d"]
+        r.store.room = 1
+        await r.call("e")
+        assert r.on_disk() == ["e"]
+
+    rig(test)
+
+
+def test_a_full_disk_with_nothing_to_delete_is_the_containers_507(rig, until):
+    async def test(r):
+        r.store.room = 1
+        done = asyncio.Event()
+        holder = asyncio.create_task(r.call("used", hold=done))
+        await until(lambda: r.state("used") is State.LOADED)
+        with pytest.raises(
+            ModelError, match="Model other was not downloaded: no space left on the local disk"
+        ) as error:
+            await r.call("other")
+        assert error.value.original_status == 507
+        done.set()
+        await holder
+        assert (await r.call("other")).body == b"other|"
+
+    rig(test)
 
 
 def test_a_caller_that_gives_up_does_not_stop_the_load(rig, until):
