@@ -29,6 +29,8 @@ class VariantSpec:
     weight: float
     startup_timeout: float = 240.0
     """Seconds a server may take until its first successful ping."""
+    direct: bool = False
+    """Whether each call goes to the one container that it names, rather than through all of them in order."""
     execution_role: str | None = None
     """The role that reads the artifacts, where policies are enforced."""
 

@@ -96,7 +96,7 @@ class Fleet:
     async def invoke(self, call: Invocation, arrived: float) -> tuple[int, Mapping[str, str], bytes]:
         """Answer a request on the variant that it names, or on one by weight."""
         variant = self._pick(call)
-        call.check_target(self.spec.name, variant.multi_model)
+        call.check_target(self.spec.name, variant.spec)
         response = await variant.invoke(call, arrived)
         headers = {
             "content-type": content_type(response),

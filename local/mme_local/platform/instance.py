@@ -78,6 +78,7 @@ class Instance:
         self.in_flight = 0
         self._idle = asyncio.Event()
         self._stages: list[Stage] = []
+        self._index = {container.hostname: index for index, container in enumerate(variant.containers)}
         self._multi_model: MultiModelStage | None = None
 
     @property
@@ -123,22 +124,25 @@ class Instance:
     def nearness(self, call: Invocation) -> int:
         """Rank how near the model of a request is: 2 in memory, 1 on disk, 0 in S3."""
         stage = self._multi_model
-        return 0 if stage is None else stage.cache.holds(stage.url(call))
+        return 0 if stage is None or call.target_model is None else stage.cache.holds(stage.url(call))
 
     async def invoke(self, call: Invocation) -> ServerResponse:
-        """Run a request through the pipeline.
+        """Run a request through the pipeline, or through the one container that it names.
 
         The output of one container, with its content type, is the input of the next; only the last is told what the
         caller accepts.
         """
         self.in_flight += 1
         try:
-            last = len(self._stages) - 1
+            stages = self._stages
+            if self._variant.direct:
+                stages = [stages[self._index[call.target_container]]]
+            last = len(stages) - 1
             body, headers = call.body, call.forwarded
             if last == 0:
-                return await self._stages[0].invoke(call, body, headers)
+                return await stages[0].invoke(call, body, headers)
             accept = headers.pop("accept", None)
-            for index, stage in enumerate(self._stages):
+            for index, stage in enumerate(stages):
                 if index == last and accept is not None:
                     headers["accept"] = accept
                 response = await stage.invoke(call, body, headers)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mme_local.platform.errors import ValidationError
+from mme_local.spec import VariantSpec
 
 MAX_BODY: Final = 6_291_456
 TARGET_MODEL: Final = "x-amzn-sagemaker-target-model"
@@ -33,6 +34,7 @@ class Invocation:
 
     Attributes:
         body: Its bytes, never copied.
+        target_container: The container it names, if any.
         target_model: The model it names, if any.
         target_variant: The variant it names, if any.
         forwarded: Headers for the container.
@@ -48,6 +50,7 @@ class Invocation:
         "forwarded",
         "model_seconds",
         "server_status",
+        "target_container",
         "target_model",
         "target_variant",
         "waited_seconds",
@@ -57,6 +60,7 @@ class Invocation:
         if len(body) > MAX_BODY:
             raise _constraint("body", f"Member must have length less than or equal to {MAX_BODY}")
         self.body = body
+        self.target_container = headers.get(TARGET_CONTAINER)
         self.target_model = headers.get(TARGET_MODEL)
         self.target_variant = headers.get(TARGET_VARIANT)
         self.forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
@@ -71,8 +75,6 @@ class Invocation:
             value = headers.get(header)
             if value is not None and len(value) > limit:
                 raise _constraint(member, f"Member must have length less than or equal to {limit}")
-        if TARGET_CONTAINER in headers:
-            raise ValidationError("Target container hostname is supported only for endpoints with direct invocation.")
         target = self.target_model
         if target is None:
             return
@@ -81,12 +83,26 @@ class Invocation:
         if _TARGET_MODEL.fullmatch(target) is None:
             raise _constraint("targetModel", r"Member must satisfy regular expression pattern: \A\S[\p{Print}]*\z")
 
-    def check_target(self, endpoint_name: str, multi_model: bool) -> None:
-        """Refuse a request without a model on a multi-model endpoint, or with one on another.
+    def check_target(self, endpoint_name: str, variant: VariantSpec) -> None:
+        """Refuse a request without a model for a multi-model container, or with one for others.
+
+        With direct invocation it must name a container, which is then the only one that counts; elsewhere it must not.
 
         Raises:
-            ValidationError: In SageMaker's words.
+            ValidationError: In SageMaker's words, as far as they are known.
         """
+        containers = variant.containers
+        if variant.direct:
+            if self.target_container is None:
+                raise ValidationError(f"Request {uuid.uuid4()} is missing a target container hostname header.")
+            containers = tuple(c for c in containers if c.hostname == self.target_container)
+            if not containers:
+                raise ValidationError(
+                    f"Target container hostname {self.target_container} not found for endpoint {endpoint_name}."
+                )
+        elif self.target_container is not None:
+            raise ValidationError("Target container hostname is supported only for endpoints with direct invocation.")
+        multi_model = any(container.multi_model for container in containers)
         if multi_model and self.target_model is None:
             raise ValidationError(f"Request {uuid.uuid4()} is missing a target model header.")
         if not multi_model and self.target_model is not None:

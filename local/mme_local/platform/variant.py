@@ -44,7 +44,6 @@ class Variant:
         self._endpoint_name = endpoint_name
         self.spec = spec
         self.weight = spec.weight
-        self.multi_model = any(container.multi_model for container in spec.containers)
         self._directory = directory
         self.metrics = metrics
         self._around = around

@@ -10,7 +10,10 @@ from mme_local.sagemaker.errors import ValidationError
 from mme_local.sagemaker.records import Scope
 
 PRINCIPAL = "sagemaker.amazonaws.com"
-TARGET_MODEL = "x-amzn-sagemaker-target-model"
+_TARGETS = {
+    "sagemaker:TargetModel": "x-amzn-sagemaker-target-model",
+    "sagemaker:TargetContainerHostname": "x-amzn-sagemaker-target-container-hostname",
+}
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ def needed(scope: Scope, operation: str, request: Any) -> Iterator[Permission]:
 
 
 def needed_to_invoke(scope: Scope, endpoint: str, headers: Mapping[str, str]) -> Permission:
-    """The permission that InvokeEndpoint needs; without a target model its key is absent, and matches no pattern."""
-    context = {"sagemaker:TargetModel": headers[TARGET_MODEL]} if TARGET_MODEL in headers else {}
+    """The permission that InvokeEndpoint needs; without a target its key is absent, and matches no pattern."""
+    context = {key: headers[header] for key, header in _TARGETS.items() if header in headers}
     return Permission("sagemaker:InvokeEndpoint", scope.arn("endpoint", endpoint), context)
 
 

@@ -61,6 +61,11 @@ class Model(Record):
         """Whether one of the containers hosts many models."""
         return any(container.get("Mode") == "MultiModel" for container in self.containers)
 
+    @property
+    def direct(self) -> bool:
+        """Whether callers name the container that they call."""
+        return bool(self.request.get("InferenceExecutionConfig", {}).get("Mode") == "Direct")
+
 
 class EndpointConfig(Record):
     """An endpoint configuration: the variants, each with a model and instances."""

@@ -32,10 +32,13 @@ def check_model(request: Mapping[str, Any]) -> None:
     pipeline: Sequence[Mapping[str, Any]] = containers or [primary or {}]
     for container in pipeline:
         _check_container(container)
+    mode = request.get("InferenceExecutionConfig", {}).get("Mode", "Serial")
+    if mode == "Direct" and len(pipeline) < 2:
+        raise ValidationError("InferenceExecutionConfig with Mode Direct needs more than one container in Containers.")
     multi_model = [container for container in pipeline if container.get("Mode") == "MultiModel"]
     if len(multi_model) > 1:
         raise ValidationError("More than one container in MultiModel mode is not supported with inference pipeline.")
-    _check_hostnames(pipeline, request.get("InferenceExecutionConfig", {}).get("Mode", "Serial"))
+    _check_hostnames(pipeline, mode)
     size = sum(
         len(key.encode()) + len(value.encode())
         for container in pipeline

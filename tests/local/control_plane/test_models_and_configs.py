@@ -117,6 +117,23 @@ def test_refuses_containers_that_do_not_go_together(
         sagemaker.create_model(ModelName=unique("Model"), Containers=chosen)
 
 
+@pytest.mark.parametrize(
+    ("containers", "text"),
+    [
+        ([{"ContainerHostname": "a"}], "Mode Direct needs more than one container"),
+        ([{}, {}], "Every container must specify a ContainerHostname"),
+    ],
+)
+def test_refuses_a_direct_model_whose_containers_nobody_could_name(
+    sagemaker: Any, unique: Any, shapes: Any, containers: list[dict[str, Any]], text: str
+) -> None:
+    chosen = [{"Image": shapes.image, **changes} for changes in containers]
+    with pytest.raises(ClientError, match=text):
+        sagemaker.create_model(
+            ModelName=unique("Model"), Containers=chosen, InferenceExecutionConfig={"Mode": "Direct"}
+        )
+
+
 def test_refuses_a_multi_model_container_without_a_prefix_or_with_a_data_source(
     sagemaker: Any, unique: Any, shapes: Any
 ) -> None:

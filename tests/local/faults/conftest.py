@@ -215,10 +215,15 @@ class Site:
         image, url = KINDS[kind].image, f"s3://models/{prefix}/"
         return {"Image": image, "Mode": "MultiModel", "ModelDataUrl": url, **changes}
 
-    def config(self, *containers: Mapping[str, Any], count: int = 1) -> str:
+    def config(self, *containers: Mapping[str, Any], count: int = 1, mode: str = "Serial") -> str:
         """An endpoint configuration with one variant."""
         number = next(self._numbers)
-        self.sagemaker.create_model(ModelName=f"M{number}", ExecutionRoleArn=ROLE, Containers=list(containers))
+        self.sagemaker.create_model(
+            ModelName=f"M{number}",
+            ExecutionRoleArn=ROLE,
+            Containers=list(containers),
+            InferenceExecutionConfig={"Mode": mode},
+        )
         variant = {"VariantName": "AllTraffic", "ModelName": f"M{number}", "InstanceType": "ml.m5.xlarge"}
         variants = [{**variant, "InitialInstanceCount": count}]
         self.sagemaker.create_endpoint_config(EndpointConfigName=f"C{number}", ProductionVariants=variants)

@@ -100,6 +100,25 @@ def test_a_pipeline_answers_with_what_its_containers_do_one_after_the_other(site
     assert json.loads(answer.body) == pytest.approx(sample["prediction"])
 
 
+def test_with_direct_invocation_each_call_runs_the_container_that_it_names_alone(site: Site) -> None:
+    site.s3.put_object(Bucket="models", Key="to-csv.tar.gz", Body=archive({"code/inference.py": TO_CSV.encode()}))
+    site.s3.put_object(Bucket="models", Key="direct/echo.tar.gz", Body=archive({"inference.py": ECHO.encode()}))
+    one = {"Mode": "SingleModel", "ModelDataUrl": "s3://models/to-csv.tar.gz", "ContainerHostname": "to-csv"}
+    containers = [site.container("mms", "", **one), site.container("mms", "direct", ContainerHostname="many")]
+    name = site.create(site.config(*containers, mode="Direct"))["EndpointName"]
+    npy = "application/x-npy"
+    house = json.dumps([{"area": 1, "rooms": 2, "age": 3, "distance": 4}]).encode()
+    answers = [
+        site.invoke(name, house, TargetContainerHostname="to-csv"),
+        site.invoke(name, house, npy, Accept=npy, TargetContainerHostname="many", TargetModel="echo.tar.gz"),
+        site.invoke(name, house),
+        site.invoke(name, house, TargetContainerHostname="none"),
+    ]
+    site.delete(name)
+    assert [answer.body for answer in answers[:2]] == [b"1,2,3,4", house]
+    assert [(answer.status, answer.error) for answer in answers[2:]] == [(400, "ValidationError")] * 2
+
+
 def test_a_pipeline_with_a_container_that_cannot_be_served_says_so_at_the_first_call(site: Site) -> None:
     containers = [site.container("mms", "any"), {"Image": KNN, "ModelDataUrl": "s3://models/knn.tar.gz"}]
     described = site.create(site.config(*reversed(containers)))

@@ -354,6 +354,40 @@ def test_a_pipeline_passes_body_and_content_type_on(run, world):
     run(test)
 
 
+def test_with_direct_invocation_only_the_container_that_is_named_runs(run, world):
+    async def test(at):
+        at.bucket.put_model("models/a.tar.gz", b"many")
+        at.bucket.put_model("one.tar.gz", b"one")
+        url = f"s3://{at.bucket.name}/one.tar.gz"
+        containers = (
+            at.container("single", multi_model=False, model_data_url=url, hostname="first"),
+            at.container("multi", hostname="second"),
+        )
+        await at.hosting.deploy(at.spec(at.variant("AllTraffic", *containers, direct=True)))
+        first = {"x_amzn_sagemaker_target_container_hostname": "first"}
+        second = {"x_amzn_sagemaker_target_container_hostname": "second"}
+        assert (await at.invoke(None, **first))[::2] == (200, b"one|x")
+        assert [server.invocations for server in world.servers] == [1, 0]
+        assert (await at.invoke(**second))[::2] == (200, b"many|x")
+        assert [server.invocations for server in world.servers] == [1, 1]
+        for target, headers, message in (
+            (None, {}, b"is missing a target container hostname header"),
+            (
+                None,
+                {"x_amzn_sagemaker_target_container_hostname": "third"},
+                b"Target container hostname third not found",
+            ),
+            ("a.tar.gz", first, b"not a multi-model endpoint and does not support target model header"),
+            (None, second, b"is missing a target model header"),
+        ):
+            status, answer, body = await at.invoke(target, **headers)
+            assert (status, answer["x-amzn-errortype"]) == (400, "ValidationError")
+            assert message in body
+        assert [server.invocations for server in world.servers] == [1, 1]
+
+    run(test)
+
+
 def test_a_pipeline_stops_at_the_container_that_fails_and_names_it(run, world):
     async def test(at):
         def answer(server, target, body, headers):
