@@ -48,8 +48,10 @@ lock: install ## Renew the exact pins of requirements-dev.txt
 	uv pip compile pyproject.toml --group dev --extra local --universal --python-version 3.11 \
 		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements-dev.txt
 
-refresh: install ## Regenerate the image and instance tables from the published packages
+refresh: install ## Regenerate all tables from the published packages, and what tests compare them with
 	python -m scripts.refresh_tables
+	python -m scripts.refresh_triton_config
+	python -m scripts.make_uri_vectors
 
 bench: install ## Measure what the local endpoint adds to its model servers
 	@python -m benchmarks.run

@@ -1,6 +1,7 @@
 """The image table: AWS's images for inference, their accounts and the regions that lack them.
 
-Derived from ``sagemaker-core``'s image configuration, and from botocore's partitions for the host names.
+Derived from ``sagemaker-core``'s image configuration, from botocore's partitions for the host names, and from AWS's
+list of Deep Learning Containers for what the former does not have.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scripts.deep_learning_containers import Listing
 
 # Family: (registry, its repositories). Other repositories in the same configuration, such as sagemaker-pytorch or
 # xgboost:1, are from before multi-model endpoints.
@@ -23,7 +27,7 @@ FAMILIES = {
     "sklearn": ("frameworks", ["sagemaker-scikit-learn"]),
     "sagemaker-tritonserver": ("dlc", ["sagemaker-tritonserver"]),
     "pytorch": ("dlc", ["pytorch-inference", "pytorch-inference-graviton", "pytorch-inference-arm64"]),
-    "tensorflow": ("dlc", ["tensorflow-inference", "tensorflow-inference-graviton"]),
+    "tensorflow": ("dlc", ["tensorflow-inference", "tensorflow-inference-graviton", "tensorflow-inference-arm64"]),
     "mxnet": ("dlc", ["mxnet-inference"]),
     "huggingface-pytorch": ("dlc", ["huggingface-pytorch-inference"]),
     "huggingface-tensorflow": ("dlc", ["huggingface-tensorflow-inference"]),
@@ -41,7 +45,7 @@ MULTI_MODEL = [
     ("sagemaker-tritonserver:*", True),
     ("djl-lmi:*", True),  # Dockerfile
     ("pytorch:x86_64:2.6.0-gpu-*", True),  # Dockerfile
-    ("pytorch:arm64:2.6.0-*", True),  # Dockerfile
+    ("pytorch:arm64:2.6.0-cpu-*", True),  # Dockerfile
     ("pytorch:x86_64:1.9.*-gpu-*", False),  # issue 2131, which names 1.9, 1.10 and 1.12.0
     ("pytorch:x86_64:1.10.*-gpu-*", False),
     ("pytorch:x86_64:1.11.*-gpu-*", False),
@@ -60,7 +64,7 @@ MULTI_MODEL = [
 
 @dataclass(frozen=True)
 class Image:
-    """One tag, with the account of each region that has it."""
+    """One tag, with the account of each region that has it; None where only AWS's list has it, which names none."""
 
     family: str
     version: str
@@ -68,7 +72,7 @@ class Image:
     gpu: bool
     repository: str
     tag: str
-    accounts: dict[str, str]
+    accounts: dict[str, str] | None
 
     @property
     def registry(self) -> str:
@@ -82,22 +86,27 @@ class Image:
         return next((label for pattern, label in MULTI_MODEL if fnmatch(name, pattern)), None)
 
 
-def image_table(core: zipfile.ZipFile, botocore: zipfile.ZipFile, source: str) -> dict[str, Any]:
+def image_table(core: zipfile.ZipFile, botocore: zipfile.ZipFile, listing: Listing, source: str) -> dict[str, Any]:
     """The table, as it is shipped."""
     found = list(images(core))
+    found += listed(listing, {(image.repository, image.tag) for image in found})
     registries: dict[str, dict[str, str]] = {registry: {} for registry, _ in FAMILIES.values()}
     for image in found:
-        for region, account in image.accounts.items():
+        for region, account in (image.accounts or {}).items():
             if registries[image.registry].setdefault(region, account) != account:
                 raise ValueError(f"{image.repository} has a second account in {region}: {account}")
     absences: dict[str, list[str]] = {}
     rows = []
     for image in sorted(found, key=_order):
-        missing = sorted(registries[image.registry].keys() - image.accounts.keys())
         row: dict[str, Any] = {"family": image.family, "version": image.version}
         row |= {"repository": image.repository, "tag": image.tag}
         row |= {"architecture": image.architecture, "gpu": image.gpu, "multi_model": image.multi_model}
-        if missing:
+        end = listing.end_of_patch(image.family, image.repository, image.version, gpu=image.gpu)
+        if end is not None:
+            row["end_of_patch"] = end
+        if image.accounts is None:
+            row["missing"] = None
+        elif missing := sorted(registries[image.registry].keys() - image.accounts.keys()):
             same = (name for name, regions in absences.items() if regions == missing)
             row["missing"] = name = next(same, f"{image.repository}:{image.tag}")
             absences[name] = missing
@@ -110,6 +119,22 @@ def image_table(core: zipfile.ZipFile, botocore: zipfile.ZipFile, source: str) -
         "missing_regions": absences,
         "images": rows,
     }
+
+
+def listed(listing: Listing, known: set[tuple[str, str]]) -> Iterator[Image]:
+    """The images of AWS's list whose tag is no longer form of a known one, as ``1.0-cpu-sagemaker`` is of ``1.0-cpu``.
+
+    Those of scikit-learn and XGBoost have other tags there than in the SDK, whose URIs ours have to equal.
+    """
+    for family, (registry, repositories) in FAMILIES.items():
+        for each in (each for each in listing.images if registry == "dlc" and each.repository in repositories):
+            for tag in each.tags:
+                if not any(
+                    each.repository == repository and f"{tag}-".startswith(f"{of}-") for repository, of in known
+                ):
+                    architecture = "arm64" if each.repository.endswith("-arm64") else "x86_64"
+                    gpu = each.accelerator == "gpu"
+                    yield Image(family, each.version, architecture, gpu, each.repository, tag, None)
 
 
 def images(core: zipfile.ZipFile) -> Iterator[Image]:

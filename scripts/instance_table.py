@@ -18,8 +18,10 @@ DOCUMENTED_GPU = {
     *(f"ml.{family}.{size}xlarge" for family in ("g4dn", "g5") for size in ("", 2, 4, 8, 16)),
 }
 
-# Not in moto: two retired families, from EC2's user guide, and one of which nothing is published that we could read
+# Not in moto: three retired families, from EC2's user guide, and one of which nothing is published that we could read.
+# dl1 has accelerators of Habana.
 UNLISTED: dict[str, dict[str, Any]] = {
+    "ml.dl1.24xlarge": {"arm64": False, "vcpus": 96, "memory_mib": 786432, "gpus": 0, "local_storage": True},
     "ml.p2.xlarge": {"arm64": False, "vcpus": 4, "memory_mib": 62464, "gpus": 1, "local_storage": False},
     "ml.p2.8xlarge": {"arm64": False, "vcpus": 32, "memory_mib": None, "gpus": 8, "local_storage": False},
     "ml.p2.16xlarge": {"arm64": False, "vcpus": 64, "memory_mib": None, "gpus": 16, "local_storage": False},
@@ -60,5 +62,5 @@ def _multi_model(name: str, specification: dict[str, Any], description: dict[str
         return "gpu-documented"
     if specification["gpus"] == 0:
         accelerators = any(key in description for key in ("GpuInfo", "InferenceAcceleratorInfo", "NeuronInfo"))
-        return "accelerator-unsupported" if accelerators else "cpu"
+        return "accelerator-unsupported" if accelerators or name.startswith("ml.dl1.") else "cpu"
     return "gpu-single-undocumented" if specification["gpus"] == 1 else "gpu-multi"

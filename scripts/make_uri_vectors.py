@@ -1,13 +1,8 @@
 """Write what the SageMaker SDK's ``image_uris.retrieve`` returns, for the tests to compare our image URIs with.
 
-The SDKs are large, so this runs in environments of its own and only its result is kept:
-
-    uv venv /tmp/sdk && uv pip install --python /tmp/sdk sagemaker==2.257.7
-    uv venv /tmp/core && uv pip install --python /tmp/core sagemaker-core==2.27.0
-    /tmp/sdk/bin/python scripts/make_uri_vectors.py && /tmp/core/bin/python scripts/make_uri_vectors.py
-
-Each run replaces the part of its own SDK: version 2 as the public reference, and ``sagemaker-core``, which our table is
-made from and which has the same function with newer images.
+The SDKs are large, so ``python -m scripts.make_uri_vectors`` runs itself in an environment of its own for each, and
+only the result is kept. Each run replaces the part of its own SDK: version 2 as the public reference, and
+``sagemaker-core``, which our table is made from and which has the same function with newer images.
 
 What to know of the SDKs:
 
@@ -32,6 +27,7 @@ import itertools
 import json
 import logging
 import os
+import subprocess
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,6 +40,18 @@ FRAMEWORKS += ["sagemaker-tritonserver", "pytorch", "tensorflow", "mxnet", "hugg
 LEGACY = {"xgboost", "sagemaker-pytorch", "sagemaker-tensorflow", "sagemaker-tensorflow-serving"}
 LEGACY |= {"sagemaker-mxnet", "sagemaker-mxnet-serving"}
 SCOPES = {"inference": "x86_64", "inference_graviton": "arm64"}
+
+
+SDK_VERSION = "2.257.7"
+
+
+def run_in_environments() -> None:
+    """Run this script once with each SDK."""
+    from scripts.refresh_tables import VERSIONS
+
+    for sdk in (f"sagemaker=={SDK_VERSION}", f"sagemaker-core=={VERSIONS['sagemaker-core']}"):
+        command = ["uv", "run", "--quiet", "--isolated", "--no-project", "--with", sdk, "python", __file__]
+        subprocess.run(command, check=True)
 
 
 def main() -> None:
@@ -121,4 +129,7 @@ def instance_type(processor: str, architecture: str, framework: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    if __package__:
+        run_in_environments()
+    else:
+        main()

@@ -1,7 +1,8 @@
 """Regenerate the tables in ``_data`` from the packages that AWS and moto publish, and say what changed.
 
-Run it from the repository: ``python -m scripts.refresh_tables``. The versions are pinned here; name newer ones as
-arguments, then read the diff, run the tests (the image vectors may need ``scripts/make_uri_vectors.py``) and pin them.
+``make refresh`` runs it, and the other scripts that make tables. The versions are pinned here; name newer ones as
+arguments, then read the diff, run the tests and pin them. Newer tags and ends of patch come from a checkout, see
+``scripts/deep_learning_containers.py``.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts import deep_learning_containers
 from scripts.image_table import image_table
 from scripts.instance_table import instance_table
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "constructs" / "cdk_multi_model_endpoint" / "_data"
-VERSIONS = {"sagemaker-core": "2.27.0", "botocore": "1.43.11", "moto": "5.2.1"}
+VERSIONS = {"sagemaker-core": "2.27.0", "botocore": "1.44.5", "moto": "5.2.5"}
 
 
 def main() -> None:
@@ -30,17 +32,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     for package, version in VERSIONS.items():
         parser.add_argument(f"--{package}", default=version, metavar="VERSION", help=f"default: {version}")
+    parser.add_argument("--deep-learning-containers", type=Path, metavar="CHECKOUT", help="read AWS's list anew")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when something would change")
     arguments = parser.parse_args()
     versions = {package: getattr(arguments, package.replace("-", "_")) for package in VERSIONS}
+    if arguments.deep_learning_containers is not None:
+        listing = _text(deep_learning_containers.read(arguments.deep_learning_containers))
+        deep_learning_containers.KEPT.write_text(listing, encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         wheels = {package: zipfile.ZipFile(_download(package, versions[package], folder)) for package in VERSIONS}
         tables = {
             "images.json": image_table(
                 wheels["sagemaker-core"],
                 wheels["botocore"],
-                f"sagemaker-core {versions['sagemaker-core']} (sagemaker/core/image_uri_config/*.json) and "
-                f"botocore {versions['botocore']} (partitions.json), both Apache-2.0",
+                deep_learning_containers.kept(),
+                f"sagemaker-core {versions['sagemaker-core']} (sagemaker/core/image_uri_config/*.json), "
+                f"botocore {versions['botocore']} (partitions.json) and {deep_learning_containers.kept().source}, "
+                "all Apache-2.0",
             ),
             "instance_types.json": instance_table(
                 wheels["botocore"],

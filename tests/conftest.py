@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ from botocore.config import Config
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 15
 STOP_SECONDS = 25
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _day() -> Iterator[None]:
+    """One day for all tests, or they would warn of old images some time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cdk_multi_model_endpoint._warnings.today", lambda: date(2026, 11, 24))
+        yield
 
 
 @dataclass

@@ -37,7 +37,11 @@ def account_in_any_region(scope: Construct, stack: cdk.Stack, registry: str, reg
     )
     if not wanted:
         raise_if_any(
-            scope, [f"image {image} is published in none of the partitions of {_TARGET_PARTITIONS}, {targets}"]
+            scope,
+            [
+                f"image {image} is published in none of the partitions of {_TARGET_PARTITIONS}, {targets}: "
+                "pass account_id, the account that has it there"
+            ],
         )
     accounts = registry_accounts(registry)
     mapping = {region: {"account": accounts[region]} for region in wanted}

@@ -395,6 +395,7 @@ class MultiModelEndpoint(InvocableEndpoint):
     def _bind(self, image: InferenceImage) -> BoundImage:
         if image not in self._bound:
             self._bound[image] = image.bind(self)
+            warn(self, self._bound[image].warnings)
         return self._bound[image]
 
     def _create_model(self, construct_id: str, container: MultiModelContainer) -> sagemaker.CfnModel:

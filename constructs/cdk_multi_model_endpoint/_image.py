@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, Unpack, get_args
 
@@ -10,7 +11,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from ._errors import InvalidEndpointError
+from ._errors import InvalidEndpointError, raise_if_any
 from ._image_sources import (
     AssetOptions,
     AssetSource,
@@ -24,17 +25,18 @@ from ._image_sources import (
 from ._image_traits import (
     TRITON,
     ImageTraits,
-    published_image,
     traits_of_any,
     traits_of_aws,
     traits_of_published,
 )
-from ._tables import Architecture, AwsImage, aws_accounts, aws_images
+from ._tables import Architecture, aws_accounts, aws_images
 from ._tokens import is_token
 
 _ALGORITHMS = ("knn", "linear-learner", "randomcutforest", "sklearn", "xgboost")
 _REPOSITORY = r"[a-z0-9]+(?:[._/-][a-z0-9]+)*"
 _TAG = r"\w[\w.-]{0,127}"
+_VERSION = r"\d+(\.\d+)*(-\d+)?(-py\d+)?"
+_TRITON_TAG = r"\d{2}\.(0[1-9]|1[0-2])(-py3(-cpu)?)?"
 _DIGEST = r"sha256:[0-9a-f]{64}"
 _ECR_URI = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/"
@@ -75,13 +77,17 @@ class InferenceImage:
         """Resolve the image for the region of the stack that ``scope`` is in.
 
         Raises:
-            InvalidEndpointError: If the image is not in that region.
+            InvalidEndpointError: If the image is not in that region, or not known to be and no account is given.
         """
         return self._source.bind(scope)
 
     @staticmethod
     def built_in(
-        algorithm: str, version: str | None = None, *, architecture: Architecture = "x86_64"
+        algorithm: str,
+        version: str | None = None,
+        *,
+        architecture: Architecture = "x86_64",
+        account_id: str | None = None,
     ) -> InferenceImage:
         """AWS's image of a built-in algorithm or of scikit-learn.
 
@@ -90,14 +96,20 @@ class InferenceImage:
             InferenceImage.built_in("xgboost", "3.2-0")
             ```
 
+        A version that this library does not know passes with the warning ``unknownImage``, one that AWS no longer
+        patches with ``imagePastEndOfPatch``. In a region-agnostic stack the account is looked up at deployment, which
+        fails in a region that this library does not know to have the image, unless ``account_id`` is given.
+
         Args:
             algorithm: ``knn``, ``linear-learner``, ``randomcutforest``, ``sklearn`` or ``xgboost``.
             version: The image's version, as in ``image_uris.retrieve``. May be left out where AWS has a single one:
                 otherwise an upgrade of this library would change the image of a live endpoint.
             architecture: ``arm64`` for AWS Graviton instances, for which AWS has few of the versions.
+            account_id: The account that has the image. Left out, AWS's, by the region of the stack; required in a
+                region that this library does not know to have it.
 
         Raises:
-            InvalidEndpointError: If there is no such image, or the version is missing.
+            InvalidEndpointError: If there is no such algorithm, the version is missing, or it is none.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html
         """
@@ -111,38 +123,52 @@ class InferenceImage:
                 newest = family[-1]
                 way_out = f'; for {algorithm} use InferenceImage.from_dlc("{newest.repository}", "{newest.tag}")'
             _refuse(where, f"algorithm must be one of {', '.join(_ALGORITHMS)}, got {algorithm!r}{way_out}")
+        versions = [*dict.fromkeys(image.version for image in reversed(family))]
         if version is None:
-            versions = _versions(family)
             if len(versions) > 1:
                 _refuse(where, f"version is required for {algorithm}: choose one of {', '.join(versions)}")
             (version,) = versions
-        found = _find(where, "version", family, version)
-        for image in found:
-            if image.architecture == architecture:
-                return _published(image)
-        others = ", ".join(_versions([image for image in family if image.architecture == architecture])) or "none"
-        _refuse(
-            where,
-            f"architecture must be {found[0].architecture} for {algorithm} {version}, got {architecture!r}; "
-            f"versions of {algorithm} for {architecture}: {others}",
-        )
+        elif not is_token(version) and not _fits(_VERSION, version):
+            _refuse(where, f"version must be one such as {', '.join(versions[:3])} for {algorithm}, got {version!r}")
+        _check_account(where, account_id)
+        for image in family:
+            if (image.version, image.architecture) == (version, architecture):
+                return _of_aws(image.registry, image.repository, image.tag, account_id, traits_of_published(image))
+        tag = f"{version}-arm64" if architecture == "arm64" else version
+        if algorithm == "sklearn":
+            tag += "-cpu-py3"
+        traits = ImageTraits(algorithm, gpu=False, architecture=architecture)
+        return _of_aws(family[-1].registry, family[-1].repository, tag, account_id, traits)
 
     @staticmethod
-    def triton(tag: str, *, cpu: bool = False) -> InferenceImage:
+    def triton(tag: str, *, cpu: bool | None = None, account_id: str | None = None) -> InferenceImage:
         """NVIDIA Triton Inference Server, AWS's image for multi-model endpoints on GPUs.
 
+        A release that this library does not know passes with the warning ``unknownImage``; see ``built_in`` for stacks
+        without a region. Releases from 25.01 on need a newer host on GPUs than SageMaker's default, see
+        ``inference_ami_version`` of ``MultiModelEndpoint``.
+
         Args:
-            tag: The release, such as ``24.09-py3`` (or ``24.09``).
-            cpu: Take the image without CUDA, for CPU instance types.
+            tag: The release, such as ``26.05``, ``26.05-py3`` or ``26.05-py3-cpu``. A token is the whole tag.
+            cpu: Whether to take the image without CUDA, for CPU instance types. Left out, the tag says so.
+            account_id: The account that has the image, as for ``built_in``.
 
         Raises:
-            InvalidEndpointError: If the release is not known.
+            InvalidEndpointError: If the tag is none of a release, or ends in ``-cpu`` where ``cpu`` is false.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/deploy-models-frameworks-triton.html
         """
-        family = [image for image in aws_images() if image.family == TRITON and image.gpu is not cpu]
-        (image,) = _find("InferenceImage.triton", "tag", family, tag.removesuffix("-py3"))
-        return _published(image)
+        where = "InferenceImage.triton"
+        _check_account(where, account_id)
+        if is_token(tag):
+            return _of_aws("dlc", TRITON, tag, account_id, ImageTraits(TRITON, gpu=None if cpu is None else not cpu))
+        if not _fits(_TRITON_TAG, tag):
+            _refuse(where, f"tag must be a release such as '26.05', '26.05-py3' or '26.05-py3-cpu', got {tag!r}")
+        if cpu is False and tag.endswith("-cpu"):
+            _refuse(where, f"cpu must be true or left out for the tag {tag!r}, got {cpu}")
+        suffix = "-py3-cpu" if cpu or tag.endswith("-cpu") else "-py3"
+        full_tag = tag[: len("26.05")] + suffix
+        return _of_aws("dlc", TRITON, full_tag, account_id, traits_of_aws(TRITON, full_tag))
 
     @staticmethod
     def from_dlc(repository_name: str, tag: str, account_id: str | None = None) -> InferenceImage:
@@ -154,12 +180,12 @@ class InferenceImage:
             ```
 
         Unlike the CDK's own table, ours has the accounts of GovCloud, of China and of the isolated regions. A tag that
-        this library does not know is taken as it is.
+        this library does not know is taken as it is, with the warning ``unknownImage``; see ``built_in``.
 
         Args:
             repository_name: The repository, such as ``pytorch-inference``.
             tag: The tag, such as ``2.6.0-cpu-py312``; it may be a token.
-            account_id: The account that has the images. Left out, AWS's, by the region of the stack.
+            account_id: The account that has the images, as for ``built_in``.
 
         Raises:
             InvalidEndpointError: If these are not names in Amazon ECR.
@@ -168,18 +194,15 @@ class InferenceImage:
         """
         where = "InferenceImage.from_dlc"
         problems = []
-        if is_token(repository_name) or not re.fullmatch(_REPOSITORY, repository_name):
+        if is_token(repository_name) or not _fits(_REPOSITORY, repository_name):
             problems.append(f"repository_name must be that of a repository, got {repository_name!r}")
-        if not is_token(tag) and not re.fullmatch(_TAG, tag):
+        if not is_token(tag) and not _fits(_TAG, tag):
             problems.append(f"tag must be 1 to 128 letters, digits, '_', '.' and '-', got {tag!r}")
-        if account_id is not None and not is_token(account_id) and not re.fullmatch(r"\d{12}", account_id):
-            problems.append(f"account_id must be 12 digits, got {account_id!r}")
-        if problems:
-            raise InvalidEndpointError(where, problems)
-        image = published_image(repository_name, tag)
-        regions = None if image is None or image.registry != "dlc" else image.regions
-        source = AwsSource("dlc", repository_name, tag, regions, account_id)
-        return InferenceImage(source, traits_of_aws(repository_name, tag))
+        problems += _account_problems(account_id)
+        raise_if_any(where, problems)
+        traits = ImageTraits() if is_token(tag) else traits_of_aws(repository_name, tag)
+        registry = next((image.registry for image in aws_images() if image.repository == repository_name), "dlc")
+        return _of_aws(registry, repository_name, tag, account_id, traits)
 
     @staticmethod
     def from_ecr_repository(repository: ecr.IRepository, tag: str = "latest") -> InferenceImage:
@@ -277,26 +300,21 @@ class InferenceImage:
         return InferenceImage(PrivateRegistrySource(uri, credentials_provider), ImageTraits())
 
 
-def _published(image: AwsImage) -> InferenceImage:
-    source = AwsSource(image.registry, image.repository, image.tag, image.regions)
-    return InferenceImage(source, traits_of_published(image))
+def _of_aws(registry: str, repository: str, tag: str, account_id: str | None, traits: ImageTraits) -> InferenceImage:
+    return InferenceImage(AwsSource(registry, repository, tag, account_id), traits)
 
 
-def _find(where: str, argument: str, family: list[AwsImage], version: str) -> list[AwsImage]:
-    """The images of a version, one for each architecture."""
-    found = [image for image in family if image.version == version]
-    if not found:
-        _refuse(
-            where,
-            f"{argument} must be one of {', '.join(_versions(family))} for {family[0].family}, got {version!r}; "
-            "for an image that is newer than this library use InferenceImage.from_uri",
-        )
-    return found
+def _fits(pattern: str, value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
-def _versions(images: list[AwsImage]) -> list[str]:
-    """The versions, newest first."""
-    return [*dict.fromkeys(image.version for image in reversed(images))]
+def _account_problems(account_id: str | None) -> Iterator[str]:
+    if account_id is not None and not is_token(account_id) and not _fits(r"\d{12}", account_id):
+        yield f"account_id must be 12 digits, got {account_id!r}"
+
+
+def _check_account(where: str, account_id: str | None) -> None:
+    raise_if_any(where, _account_problems(account_id))
 
 
 def _refuse(where: str, problem: str) -> NoReturn:

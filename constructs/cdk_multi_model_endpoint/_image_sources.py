@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
@@ -13,9 +13,11 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from . import _warnings as advise
 from ._account_table import account_in_any_region
 from ._errors import raise_if_any
-from ._tables import dns_suffix, registry_accounts
+from ._image_traits import published_image
+from ._tables import AwsImage, aws_accounts, dns_suffix, registry_accounts
 from ._tokens import is_token
 
 
@@ -29,11 +31,13 @@ class BoundImage:
             Amazon ECR.
         credentials_provider: The function that gives SageMaker the credentials of such a registry; None for one
             without.
+        warnings: What AWS advises against about it, each with the id to acknowledge it by.
     """
 
     uri: str
     repository_arn: str | None
     credentials_provider: lambda_.IFunction | None = None
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 class AssetOptions(TypedDict, total=False):
@@ -72,15 +76,11 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class AwsSource:
-    """An image that AWS publishes in an account of its own in every region.
-
-    ``regions`` are those that have it, or None when that is not known. ``account_id`` is of the user's choosing.
-    """
+    """An image that AWS publishes in an account of its own in every region, or in ``account_id``."""
 
     registry: str
     repository: str
     tag: str
-    regions: frozenset[str] | None = None
     account_id: str | None = None
 
     def bind(self, scope: Construct) -> BoundImage:
@@ -89,29 +89,43 @@ class AwsSource:
         account = self.account_id
         if is_token(region):
             region, suffix = cdk.Aws.REGION, cdk.Aws.URL_SUFFIX
-            account = account or account_in_any_region(scope, stack, self.registry, self._published_in(), self._name)
+            account = account or account_in_any_region(scope, stack, self.registry, self._regions, self._name)
         else:
             account = account or self._account(scope, region)
             suffix = dns_suffix(region) or cdk.Aws.URL_SUFFIX
         return BoundImage(
             f"{account}.dkr.ecr.{region}.{suffix}/{self._name}",
             f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{self.repository}",
+            warnings=tuple(self._warnings()),
         )
 
     @property
     def _name(self) -> str:
         return f"{self.repository}:{self.tag}"
 
-    def _published_in(self) -> frozenset[str]:
-        return frozenset(registry_accounts(self.registry)) if self.regions is None else self.regions
+    @property
+    def _published(self) -> AwsImage | None:
+        return published_image(self.repository, self.tag)
+
+    @property
+    def _regions(self) -> frozenset[str]:
+        """The regions that have it, as far as is known."""
+        known = None if self._published is None else self._published.regions
+        return frozenset(registry_accounts(self.registry)) if known is None else known
 
     def _account(self, scope: Construct, region: str) -> str:
-        supported = self._published_in()
-        if region not in supported:
-            way_out = "; pass account_id for an account that has it there" if self.regions is None else ""
-            found = ", ".join(sorted(supported))
-            raise_if_any(scope, [f"image {self._name} is not published in {region}; it is in {found}{way_out}"])
+        if region not in self._regions:
+            found = ", ".join(sorted(self._regions))
+            way_out = "where it is nevertheless, pass account_id, the account that has it there"
+            raise_if_any(scope, [f"image {self._name} is not published in {region}; it is in {found}; {way_out}"])
         return registry_accounts(self.registry)[region]
+
+    def _warnings(self) -> Iterator[tuple[str, str]]:
+        if is_token(self.tag):
+            return
+        if self.account_id is None and self._published is None:
+            yield from advise.unknown_image(self._name)
+        yield from _end_of_patch(self._name, self._published)
 
 
 @dataclass(frozen=True)
@@ -125,11 +139,19 @@ class UriSource:
     def bind(self, scope: Construct) -> BoundImage:
         if self.parts is not None:
             _check_region(scope, self.uri, self.parts["region"])
+        warnings = self._warnings()
         if self.repository is not None:
-            return BoundImage(self.uri, self.repository.repository_arn)
+            return BoundImage(self.uri, self.repository.repository_arn, warnings=warnings)
         assert self.parts is not None  # from_uri demands a repository for a token
         account, region, name = self.parts["account"], self.parts["region"], self.parts["repository"]
-        return BoundImage(self.uri, f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}")
+        arn = f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}"
+        return BoundImage(self.uri, arn, warnings=warnings)
+
+    def _warnings(self) -> tuple[tuple[str, str], ...]:
+        if self.parts is None or self.parts["account"] not in aws_accounts():
+            return ()
+        name, version = self.parts["repository"], self.parts["version"] or ""
+        return tuple(_end_of_patch(f"{name}{version}", published_image(name, version[1:])))
 
 
 @dataclass(frozen=True)
@@ -171,6 +193,11 @@ class AssetSource:
             asset = ecr_assets.DockerImageAsset(scope, _free_id(scope), directory=self._directory, **self._options)
             self._bound[scope] = BoundImage(asset.image_uri, asset.repository.repository_arn)
         return self._bound[scope]
+
+
+def _end_of_patch(name: str, image: AwsImage | None) -> Iterator[tuple[str, str]]:
+    if image is not None:
+        yield from advise.image_past_end_of_patch(name, image.end_of_patch)
 
 
 def _free_id(scope: Construct) -> str:

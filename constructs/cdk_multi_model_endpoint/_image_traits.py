@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from ._tables import Architecture, AwsImage, aws_images
 
 TRITON = "sagemaker-tritonserver"
 _ARM64 = re.compile(r"(^|[-.])(arm64|aarch64|graviton)([-.]|$)")
 _GPU = re.compile(r"(^|-)(gpu|cu\d{2,3})(-|$)")
+_PROCESSOR = re.compile(r"-(cpu|gpu|arm64)(-|$)")
 _CPU = re.compile(r"(^|-)cpu(-|$)")
 
 
@@ -23,9 +25,21 @@ class ImageTraits:
     multi_model: bool | None = None
 
 
+@cache
 def published_image(repository: str, tag: str) -> AwsImage | None:
-    """The image of that name in our table."""
-    return next((image for image in aws_images() if (image.repository, image.tag) == (repository, tag)), None)
+    """The image of that name in our table.
+
+    A tag of the table may go on, as ``2.6.0-cpu-py312-ubuntu22.04-sagemaker`` does after ``2.6.0-cpu-py312``; but
+    ``26.05-py3-cpu`` is not ``26.05-py3``.
+    """
+    same = [
+        image
+        for image in aws_images()
+        if image.repository == repository
+        and f"{tag}-".startswith(f"{image.tag}-")
+        and not _PROCESSOR.search(tag.removeprefix(image.tag))
+    ]
+    return max(same, key=lambda image: len(image.tag)) if same else None
 
 
 def traits_of_published(image: AwsImage) -> ImageTraits:
@@ -34,14 +48,10 @@ def traits_of_published(image: AwsImage) -> ImageTraits:
 
 
 def traits_of_aws(repository: str, tag: str) -> ImageTraits:
-    """What is known of an image of AWS's, which may be newer than our table.
-
-    A tag of the table may go on, as ``2.6.0-cpu-py312-ubuntu22.04-sagemaker`` does after ``2.6.0-cpu-py312``.
-    """
+    """What is known of an image of AWS's, which may be newer than our table."""
     siblings = [image for image in aws_images() if image.repository == repository]
-    same = [image for image in siblings if f"{tag}-".startswith(f"{image.tag}-")]
-    if same:
-        traits = traits_of_published(max(same, key=lambda image: len(image.tag)))
+    if (published := published_image(repository, tag)) is not None:
+        traits = traits_of_published(published)
         for_ec2 = tag.endswith("-ec2")  # these images have no SageMaker entry point
         return ImageTraits(traits.family, traits.gpu, traits.architecture, False) if for_ec2 else traits
     if repository == TRITON:

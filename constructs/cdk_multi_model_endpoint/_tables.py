@@ -16,7 +16,8 @@ class AwsImage:
     """An image that AWS publishes, in an account of its own for each region.
 
     ``version`` is what SageMaker's ``image_uris.retrieve`` calls it, ``registry`` the table of its accounts, and
-    ``multi_model`` whether it has the label for multi-model endpoints, None when that is not known.
+    ``multi_model`` whether it has the label for multi-model endpoints, None when that is not known; neither are the
+    ``regions`` of some. ``end_of_patch`` is the last day on which AWS patches it, None where it names none.
     """
 
     family: str
@@ -27,7 +28,8 @@ class AwsImage:
     architecture: Architecture
     gpu: bool
     multi_model: bool | None
-    regions: frozenset[str]
+    regions: frozenset[str] | None
+    end_of_patch: str | None
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,11 @@ def aws_images() -> tuple[AwsImage, ...]:
     images = []
     for row in table["images"]:
         registry = table["families"][row["family"]]
-        fields = {key: value for key, value in row.items() if key != "missing"}
-        missing = table["missing_regions"][row["missing"]] if "missing" in row else ()
-        regions = frozenset(table["registries"][registry]).difference(missing)
+        fields = {"end_of_patch": None, **row}
+        missing = fields.pop("missing", "")
+        regions = None
+        if missing is not None:
+            regions = frozenset(table["registries"][registry]).difference(table["missing_regions"].get(missing, ()))
         images.append(AwsImage(**fields, registry=registry, regions=regions))
     return tuple(images)
 

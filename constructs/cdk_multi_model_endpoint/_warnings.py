@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 
 from ._tables import instance_types
 from ._tokens import is_token
@@ -87,6 +88,28 @@ def image_label(family: str | None, multi_model: bool | None) -> Iterator[tuple[
             "true, as far as is known: SageMaker refuses the model; take its CPU image, another version, or "
             "InferenceImage.triton for GPUs",
         )
+
+
+def unknown_image(name: str) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about an image of AWS's that is not in our table."""
+    yield (
+        "unknownImage",
+        f"image {name} is not one of AWS's that this library knows; it may be newer than the library, or misspelt",
+    )
+
+
+def image_past_end_of_patch(name: str, end_of_patch: str | None) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about an image that AWS no longer patches."""
+    if end_of_patch is not None and today().isoformat() > end_of_patch:
+        yield (
+            "imagePastEndOfPatch",
+            f"image {name} gets no security patches: AWS ended them by {end_of_patch}; take a newer version",
+        )
+
+
+def today() -> date:
+    """The day that ends of patch are compared with."""
+    return datetime.now(UTC).date()
 
 
 def inference_ami_version(value: str | None, instance_type: str, image_uri: str) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk.assertions import Annotations, Match, Template
 
-from cdk_multi_model_endpoint import AssetOptions, InferenceImage, InvalidEndpointError
+from cdk_multi_model_endpoint import AssetOptions, InferenceImage, InvalidEndpointError, PipelineContainer, _warnings
 
 from .conftest import MakeEndpoint
 
@@ -107,6 +109,7 @@ def test_looks_a_region_agnostic_stack_up_at_deployment() -> None:
         (InferenceImage.triton("25.09"), "cn-north-1"),
         (InferenceImage.triton("24.09"), "us-gov-west-1"),
         (InferenceImage.built_in("knn"), "mars-north-1"),
+        (InferenceImage.triton("22.07"), "mars-north-1"),
     ],
 )
 def test_refuses_a_region_without_the_image_and_lists_the_others(image: InferenceImage, region: str) -> None:
@@ -119,19 +122,166 @@ def test_refuses_a_region_without_the_image_and_lists_the_others(image: Inferenc
     [
         ("blazingtext", None, "algorithm must be one of knn, linear-learner"),
         ("xgboost", None, "version is required for xgboost: choose one of 3.2-0"),
-        ("xgboost", "9.9-9", "version must be one of 3.2-0"),
-        ("xgboost", cdk.Fn.import_value("version"), "version must be one of 3.2-0"),
+        ("xgboost", "", "version must be one such as 3.2-0"),
+        ("xgboost", "3.2-0-cpu-py3", "version must be one such as 3.2-0"),
+        ("xgboost", 1.7, "version must be one such as 3.2-0, .* for xgboost, got 1.7"),
+        ("knn", "latest", "version must be one such as 1 for knn"),
         ("pytorch", None, r'for pytorch use InferenceImage.from_dlc\("pytorch-inference'),
     ],
 )
-def test_refuses_what_aws_does_not_have(algorithm: str, version: str | None, problem: str) -> None:
+def test_refuses_what_cannot_be_an_image(algorithm: str, version: Any, problem: str) -> None:
     with pytest.raises(InvalidEndpointError, match=problem):
         InferenceImage.built_in(algorithm, version)
 
 
-def test_refuses_an_unknown_triton_and_says_the_way_out() -> None:
-    with pytest.raises(InvalidEndpointError, match=r"got '99\.01'.*InferenceImage\.from_uri"):
-        InferenceImage.triton("99.01-py3")
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        (InferenceImage.built_in("xgboost", "9.9-9"), "sagemaker-xgboost:9.9-9"),
+        (InferenceImage.built_in("xgboost", "3.2-0", architecture="arm64"), "sagemaker-xgboost:3.2-0-arm64"),
+        (InferenceImage.built_in("sklearn", "9.9-9"), "sagemaker-scikit-learn:9.9-9-cpu-py3"),
+        (
+            InferenceImage.built_in("sklearn", "1.9-0", architecture="arm64"),
+            "sagemaker-scikit-learn:1.9-0-arm64-cpu-py3",
+        ),
+        (InferenceImage.built_in("knn", "2"), "knn:2"),
+        (InferenceImage.triton("22.07-py3"), "sagemaker-tritonserver:22.07-py3"),
+        (InferenceImage.triton("23.02", cpu=True), "sagemaker-tritonserver:23.02-py3-cpu"),
+        (InferenceImage.triton("26.04-py3-cpu"), "sagemaker-tritonserver:26.04-py3-cpu"),
+        (InferenceImage.from_dlc("pytorch-inference", "9.0.0-gpu-py399"), "pytorch-inference:9.0.0-gpu-py399"),
+        (InferenceImage.from_dlc("pytorch-infrence", "2.6.0-cpu-py312"), "pytorch-infrence:2.6.0-cpu-py312"),
+    ],
+)
+def test_an_image_that_the_table_does_not_know_passes_with_a_warning(
+    stack: cdk.Stack, image: InferenceImage, name: str
+) -> None:
+    bound = image.bind(stack)
+    assert bound.uri.endswith(f".dkr.ecr.us-west-2.amazonaws.com/{name}")
+    assert [warning_id for warning_id, _ in bound.warnings] == ["unknownImage"]
+    assert f"image {name} is not one of AWS's that this library knows" in bound.warnings[0][1]
+
+
+def test_knows_the_processor_of_a_release_that_is_known_for_another() -> None:
+    assert InferenceImage.triton("26.04", cpu=True).gpu is False
+    assert InferenceImage.built_in("xgboost", "3.2-0", architecture="arm64").architecture == "arm64"
+
+
+@pytest.mark.parametrize("tag", ["25.12", "26.03-py3", "26.04"])
+def test_knows_the_releases_of_triton_that_aws_lists_and_the_sdk_lacks(stack: cdk.Stack, tag: str) -> None:
+    assert InferenceImage.triton(tag).bind(stack).warnings == ()
+
+
+@pytest.mark.parametrize("cpu", [None, True, False])
+@pytest.mark.parametrize("form", ["26.05", "26.05-py3", "26.05-py3-cpu"])
+def test_takes_every_form_of_a_triton_tag(form: str, cpu: bool | None) -> None:
+    if form.endswith("-cpu") and cpu is False:
+        with pytest.raises(InvalidEndpointError, match=r"cpu must be true or left out for the tag '26.05-py3-cpu'"):
+            InferenceImage.triton(form, cpu=cpu)
+        return
+    image = InferenceImage.triton(form, cpu=cpu)
+    on_cpu = cpu or form.endswith("-cpu")
+    assert uri(image, "us-west-2").endswith(":26.05-py3-cpu" if on_cpu else ":26.05-py3")
+    assert (image.gpu, image.family, image.multi_model) == (not on_cpu, "sagemaker-tritonserver", True)
+
+
+@pytest.mark.parametrize("tag", ["", "26", "26.5", "26.13-py3", "26.05-gpu", "26.05-cpu", "v26.05", "latest", 26.05])
+def test_refuses_what_cannot_be_a_release_of_triton(tag: Any) -> None:
+    with pytest.raises(InvalidEndpointError, match=r"tag must be a release such as '26.05', '26.05-py3'"):
+        InferenceImage.triton(tag)
+
+
+def test_versions_and_tags_may_be_tokens(stack: cdk.Stack) -> None:
+    token = cdk.CfnParameter(stack, "Version").value_as_string
+    for image in (InferenceImage.built_in("sklearn", token), InferenceImage.triton(token)):
+        bound = image.bind(stack)
+        assert "{'Ref': 'Version'}" in str(stack.resolve(bound.uri))
+        assert bound.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda account: InferenceImage.built_in("xgboost", "3.2-0", account_id=account),
+        lambda account: InferenceImage.triton("26.05", account_id=account),
+        lambda account: InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312", account),
+    ],
+    ids=["built_in", "triton", "from_dlc"],
+)
+class TestAccountId:
+    def test_is_the_way_out_where_the_image_is_not_known_to_be(self, make: Callable[[str | None], Any]) -> None:
+        with pytest.raises(InvalidEndpointError, match=r"is not published in mars-north-1; .*pass account_id"):
+            uri(make(None), "mars-north-1")
+        assert uri(make("111122223333"), "mars-north-1").startswith("111122223333.dkr.ecr.mars-north-1.")
+
+    def test_needs_no_table_in_a_region_agnostic_stack(self, make: Callable[[str | None], Any]) -> None:
+        stack = cdk.Stack(cdk.App())
+        assert make("111122223333").bind(stack).uri.startswith("111122223333.dkr.ecr.")
+        assert stack.node.children == []
+
+    def test_must_be_one(self, make: Callable[[str | None], Any]) -> None:
+        with pytest.raises(InvalidEndpointError, match="account_id must be 12 digits, got '123'"):
+            make("123")
+
+
+class TestEndOfPatch:
+    @pytest.fixture
+    def day(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        return lambda day: monkeypatch.setattr(_warnings, "today", lambda: date.fromisoformat(day))
+
+    @staticmethod
+    def warnings(image: InferenceImage, stack: cdk.Stack) -> list[str]:
+        return [warning_id for warning_id, _ in image.bind(stack).warnings]
+
+    def test_warns_from_the_day_after(self, stack: cdk.Stack, day: Callable[[str], None]) -> None:
+        image = InferenceImage.built_in("xgboost", "3.2-0")
+        day("2027-05-13")
+        assert self.warnings(image, stack) == []
+        day("2027-05-14")
+        assert self.warnings(image, stack) == ["imagePastEndOfPatch"]
+        ((_, message),) = image.bind(stack).warnings
+        assert "image sagemaker-xgboost:3.2-0 gets no security patches: AWS ended them by 2027-05-13" in message
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            InferenceImage.built_in("xgboost", "3.0-5"),
+            InferenceImage.built_in("sklearn", "1.4-2-py312"),
+            InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312-ubuntu22.04-sagemaker"),
+            InferenceImage.from_dlc("pytorch-inference", "1.4.0-gpu-py3", "111122223333"),
+            InferenceImage.from_dlc("tensorflow-inference", "2.19.0-gpu"),
+            InferenceImage.from_uri("763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-inference:2.5.1-gpu-py311"),
+        ],
+    )
+    def test_knows_what_aws_patches_no_more(self, stack: cdk.Stack, image: InferenceImage) -> None:
+        assert self.warnings(image, stack) == ["imagePastEndOfPatch"]
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            InferenceImage.built_in("sklearn", "1.9-0"),
+            InferenceImage.built_in("xgboost", "1.7-1"),  # AWS names no date
+            InferenceImage.triton("23.12"),
+            InferenceImage.from_dlc("tensorflow-inference", "2.20.0-gpu-py312"),
+            InferenceImage.from_uri("123456789012.dkr.ecr.us-west-2.amazonaws.com/pytorch-inference:2.5.1-gpu-py311"),
+        ],
+    )
+    def test_says_nothing_of_others(self, stack: cdk.Stack, image: InferenceImage) -> None:
+        assert self.warnings(image, stack) == []
+
+    def test_an_endpoint_warns_of_every_image(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+        old = InferenceImage.built_in("xgboost", "3.0-5")
+        first = PipelineContainer(image=InferenceImage.built_in("sklearn", "1.4-2-py312"))
+        make_endpoint(image=old, preprocessors=[first])
+        found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("no security patches"))
+        assert len(found) == 2
+        assert all("cdk-multi-model-endpoint:imagePastEndOfPatch" in str(each.entry.data) for each in found)
+
+    def test_can_be_acknowledged_before_the_day(self, make_endpoint: MakeEndpoint, day: Callable[[str], None]) -> None:
+        stack = cdk.Stack(cdk.App(), "Stack", env=cdk.Environment(account="123456789012", region="us-west-2"))
+        cdk.Annotations.of(stack).acknowledge_warning("cdk-multi-model-endpoint:imagePastEndOfPatch", "planned")
+        day("2030-01-01")
+        make_endpoint(stack)
+        assert Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("no security patches")) == []
 
 
 class TestFromUri:
@@ -185,10 +335,6 @@ class TestArchitecture:
         image = InferenceImage.built_in("sklearn", "1.0-1", architecture="arm64")
         assert image.architecture == "arm64"
         assert uri(image, "us-west-2").endswith("/sagemaker-scikit-learn:1.0-1-arm64-cpu-py3")
-
-    def test_refuses_a_version_without_it_and_lists_those_with_it(self) -> None:
-        with pytest.raises(InvalidEndpointError, match=r"versions of xgboost for arm64: 1\.5-1, 1\.3-1"):
-            InferenceImage.built_in("xgboost", "3.2-0", architecture="arm64")
 
     def test_refuses_another(self) -> None:
         with pytest.raises(InvalidEndpointError, match="architecture must be one of x86_64, arm64, got 'sparc'"):
