@@ -1,4 +1,4 @@
-"""Two containers side by side: nine of ten requests go to the champion, one to the challenger."""
+"""Two sets of models side by side: nine of ten requests go to the champion, one to the challenger."""
 
 import aws_cdk as cdk
 
@@ -11,17 +11,18 @@ champions = ModelStore(stack, "Champions", prefix="champions/")
 # Another prefix of the same bucket: a target model must be under the prefix of whichever variant is hit
 challengers = ModelStore(stack, "Challengers", bucket=champions.bucket, prefix="challengers/")
 
+image = InferenceImage.built_in("xgboost", "3.2-0")
 endpoint = MultiModelEndpoint(
     stack,
     "Endpoint",
-    container=MultiModelContainer(image=InferenceImage.built_in("xgboost", "1.7-1"), model_store=champions),
+    container=MultiModelContainer(image=image, model_store=champions),
     instance_type="ml.m5.xlarge",
     variant_name="Champion",
     initial_variant_weight=9,
 )
 endpoint.add_variant(
     "Challenger",
-    container=MultiModelContainer(image=InferenceImage.built_in("xgboost", "3.2-0"), model_store=challengers),
+    container=MultiModelContainer(image=image, model_store=challengers),
     instance_type="ml.m5.xlarge",
     initial_variant_weight=1,
 )

@@ -23,7 +23,7 @@ endpoint = MultiModelEndpoint(
     stack,
     "Endpoint",
     container=MultiModelContainer(
-        image=InferenceImage.triton("25.09"),
+        image=InferenceImage.triton("26.05"),
         model_store=store,
         environment=TritonSettings(
             log_verbose=False,
@@ -32,7 +32,7 @@ endpoint = MultiModelEndpoint(
         ).environment,
     ),
     instance_type="ml.g5.2xlarge",
-    inference_ami_version="al2-ami-sagemaker-inference-gpu-3-1",
+    inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
     container_startup_health_check_timeout=cdk.Duration.minutes(10),
 )
 endpoint.default_variant.auto_scale_instance_count(max_capacity=4).scale_on_gpu_utilization(

@@ -30,6 +30,7 @@ class MultiModelStack(cdk.Stack):
     ``-c cpu.instance_type=…`` and ``-c gpu.instance_type=…``:
 
     - ``image``: the URI of another image in Amazon ECR
+    - ``inference_ami_version``: the host image of GPU instances, whose driver must fit the container's CUDA
     - ``instance_type``, ``instance_count``; ``max_instance_count``: how far to scale, 4 unless given
     - ``max_requests_per_second``: what one instance takes, for scaling; find it by a load test
     - ``deployment_wait``: how many seconds an update watches its canary, 300 unless given
@@ -48,6 +49,7 @@ class MultiModelStack(cdk.Stack):
         image: InferenceImage,
         instance_type: str,
         models: Path,
+        inference_ami_version: str | None = None,
         **stack: Any,
     ) -> None:
         super().__init__(scope, construct_id, **stack)
@@ -73,6 +75,7 @@ class MultiModelStack(cdk.Stack):
             ),
             instance_type=self._setting("instance_type", instance_type),
             initial_instance_count=instance_count,
+            inference_ami_version=self._setting("inference_ami_version", inference_ami_version),
             network_isolation=self._switch("network_isolation"),
             deployment=self._deployment(instance_count),
         )

@@ -19,8 +19,9 @@ class GpuTritonMultiModelStack(MultiModelStack):
             scope,
             construct_id,
             context="gpu",
-            image=InferenceImage.triton("24.09-py3"),
+            image=InferenceImage.triton("26.05"),
             instance_type="ml.g4dn.4xlarge",
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
             models=MODELS / "triton",
             **stack,
         )

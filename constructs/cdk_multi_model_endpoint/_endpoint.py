@@ -63,8 +63,9 @@ class MultiModelEndpoint(InvocableEndpoint):
         model_data_download_timeout: How long a download may take, 60 to 3,600 seconds.
         container_startup_health_check_timeout: How long a container may take to become healthy, 60 to 3,600 seconds.
             Left out, four minutes.
-        inference_ami_version: The host image of GPU instances, such as ``al2-ami-sagemaker-inference-gpu-3-1``;
-            containers with a recent CUDA need a recent one. Left out, SageMaker's default.
+        inference_ami_version: The host image of GPU instances, whose driver must fit the container's CUDA: Triton 25.01
+            and newer needs ``al2-ami-sagemaker-inference-gpu-3-1``, 25.08 and newer
+            ``al2023-ami-sagemaker-inference-gpu-4-1``. Left out, SageMaker's default.
         enable_ssm_access: Let AWS Systems Manager open a shell in the containers, for debugging.
         core_dump: Where to write core dumps of the containers.
         routing_strategy: How to choose an instance. Left out, SageMaker's own, which prefers one that holds the model.

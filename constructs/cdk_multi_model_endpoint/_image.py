@@ -146,7 +146,7 @@ class InferenceImage:
 
         A release that this library does not know passes with the warning ``unknownImage``; see ``built_in`` for stacks
         without a region. Releases from 25.01 on need a newer host on GPUs than SageMaker's default, see
-        ``inference_ami_version`` of ``MultiModelEndpoint``.
+        ``inference_ami_version`` of ``MultiModelEndpoint``. AWS names no end of patch for Triton: take a recent one.
 
         Args:
             tag: The release, such as ``26.05``, ``26.05-py3`` or ``26.05-py3-cpu``. A token is the whole tag.
@@ -176,15 +176,15 @@ class InferenceImage:
 
         Example:
             ```python
-            InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312")
+            InferenceImage.from_dlc("tensorflow-inference", "2.20.0-cpu-py312")
             ```
 
         Unlike the CDK's own table, ours has the accounts of GovCloud, of China and of the isolated regions. A tag that
         this library does not know is taken as it is, with the warning ``unknownImage``; see ``built_in``.
 
         Args:
-            repository_name: The repository, such as ``pytorch-inference``.
-            tag: The tag, such as ``2.6.0-cpu-py312``; it may be a token.
+            repository_name: The repository, such as ``tensorflow-inference``.
+            tag: The tag, such as ``2.20.0-cpu-py312``; it may be a token.
             account_id: The account that has the images, as for ``built_in``.
 
         Raises:

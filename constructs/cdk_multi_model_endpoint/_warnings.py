@@ -17,11 +17,16 @@ _AMI_VERSIONS = (
     "al2-ami-sagemaker-inference-gpu-2",
     "al2-ami-sagemaker-inference-gpu-2-1",
     "al2-ami-sagemaker-inference-gpu-3-1",
-    "al2-ami-sagemaker-inference-neuron-2",
     "al2023-ami-sagemaker-inference-gpu-4-1",
+    "al2-ami-sagemaker-inference-neuron-2",
 )
-_TRITON_GPU_RELEASE = re.compile(r"sagemaker-tritonserver:(\d\d)\.\d\d-py3$")
-_CUDA_12_8_YEAR = 25
+"""Those for GPUs with the oldest driver first."""
+_TRITON_GPU_RELEASE = re.compile(r"sagemaker-tritonserver:(\d\d\.\d\d)-py3$")
+# By NVIDIA's release notes: from when on Triton has which CUDA, and the host whose driver it fits, newest first
+_TRITON_HOSTS = (
+    ("25.08", "CUDA 13", "al2023-ami-sagemaker-inference-gpu-4-1"),
+    ("25.01", "CUDA 12.8", "al2-ami-sagemaker-inference-gpu-3-1"),
+)
 
 
 def instance_count(argument: str, value: int) -> Iterator[tuple[str, str]]:
@@ -122,12 +127,17 @@ def inference_ami_version(value: str | None, instance_type: str, image_uri: str)
         )
     known = known_instance_type(instance_type)
     release = _TRITON_GPU_RELEASE.search(image_uri)
-    if value is None and known is not None and known.gpus and release and int(release[1]) >= _CUDA_12_8_YEAR:
-        yield (
-            "inferenceAmiVersionNeeded",
-            f"inference_ami_version is not given, and the default host of SageMaker may have too old a driver for "
-            f"{release[0]}: AWS's images with CUDA 12.8 or 13 need 'al2-ami-sagemaker-inference-gpu-3-1' or newer",
-        )
+    if known is None or not known.gpus or release is None:
+        return
+    for since, cuda, host in _TRITON_HOSTS:
+        if release[1] >= since:
+            if value is None or value in _AMI_VERSIONS[: _AMI_VERSIONS.index(host)]:
+                yield (
+                    "inferenceAmiVersionNeeded",
+                    f"inference_ami_version is {value or 'not given'}, and that host may have too old a driver for "
+                    f"{release[0]}, which has {cuda}: take {host!r}",
+                )
+            return
 
 
 def model_size(size: int, instance_type: str) -> Iterator[tuple[str, str]]:

@@ -70,7 +70,7 @@ def test_images_and_instances_are_the_stacks(story: dict[str, Any]) -> None:
         "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
     )
     assert gpu["model"]["Containers"][0]["Image"] == (
-        "763104351884.dkr.ecr.us-east-1.amazonaws.com/sagemaker-tritonserver:24.09-py3"
+        "763104351884.dkr.ecr.us-east-1.amazonaws.com/sagemaker-tritonserver:26.05-py3"
     )
 
 

@@ -166,7 +166,7 @@ class TestInferenceAmiVersion:
     GPU = {"instance_type": "ml.g4dn.xlarge"}  # noqa: RUF012
 
     def test_is_the_variants(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-        version = "al2-ami-sagemaker-inference-gpu-3-1"
+        version = "al2023-ami-sagemaker-inference-gpu-4-1"
         make_endpoint(image=InferenceImage.triton("25.09"), inference_ami_version=version, **self.GPU)
         assert variant(stack)["InferenceAmiVersion"] == version
         assert warned(stack, "nferenceAmiVersion") == 0

@@ -94,6 +94,10 @@ NEEDED, UNKNOWN = ["inferenceAmiVersionNeeded"], ["unknownInferenceAmiVersion"]
         (None, "ml.new1.xlarge", f"{TRITON}:25.01-py3", []),
         (None, TOKEN, f"{TRITON}:25.01-py3", []),
         ("al2-ami-sagemaker-inference-gpu-3-1", "ml.g5.xlarge", f"{TRITON}:25.01-py3", []),
+        ("al2-ami-sagemaker-inference-gpu-2-1", "ml.g5.xlarge", f"{TRITON}:25.01-py3", NEEDED),
+        ("al2-ami-sagemaker-inference-gpu-3-1", "ml.g5.xlarge", f"{TRITON}:25.08-py3", NEEDED),
+        ("al2-ami-sagemaker-inference-gpu-3-1", "ml.g5.xlarge", f"{TRITON}:25.04-py3", []),
+        ("al2023-ami-sagemaker-inference-gpu-4-1", "ml.g5.xlarge", f"{TRITON}:26.05-py3", []),
         ("al2-ami-sagemaker-inference-gpu-9", "ml.g5.xlarge", f"{TRITON}:25.01-py3", UNKNOWN),
         ("al2-ami-sagemaker-inference-gpu-9", "ml.m5.xlarge", "", UNKNOWN),
         (TOKEN, "ml.g5.xlarge", f"{TRITON}:25.01-py3", []),
@@ -114,12 +118,12 @@ def test_inference_ami_version_warns(value: str | None, instance_type: str, imag
     ],
 )
 def test_inference_ami_versions_of_the_api_are_known(value: str) -> None:
-    assert not list(advise.inference_ami_version(value, "ml.g5.xlarge", f"{TRITON}:25.01-py3"))
+    assert not list(advise.inference_ami_version(value, "ml.g5.xlarge", f"{TRITON}:24.12-py3"))
 
 
 def test_the_warning_of_an_old_host_names_the_image() -> None:
     ((_, message),) = advise.inference_ami_version(None, "ml.g5.xlarge", f"{TRITON}:25.01-py3")
-    assert "too old a driver for sagemaker-tritonserver:25.01-py3: " in message
+    assert "too old a driver for sagemaker-tritonserver:25.01-py3, which has CUDA 12.8: take 'al2-ami" in message
 
 
 def test_what_awss_feature_matrix_leaves_out_warns_whenever_it_is_given() -> None:
