@@ -45,13 +45,13 @@ MULTI_MODEL = [
     ("sagemaker-tritonserver:*", True),
     ("djl-lmi:*", True),  # Dockerfile
     ("pytorch:x86_64:2.6.0-gpu-*", True),  # Dockerfile
-    ("pytorch:arm64:2.6.0-cpu-*", True),  # Dockerfile
+    ("pytorch:arm64:2.6*-cpu-*", True),  # Dockerfile
     ("pytorch:x86_64:1.9.*-gpu-*", False),  # issue 2131, which names 1.9, 1.10 and 1.12.0
     ("pytorch:x86_64:1.10.*-gpu-*", False),
     ("pytorch:x86_64:1.11.*-gpu-*", False),
     ("pytorch:x86_64:1.12.0-gpu-*", False),
     ("tensorflow:arm64:2.16.1-*", True),  # Dockerfile
-    ("tensorflow:x86_64:2.20.0-gpu-*", True),  # Dockerfile
+    ("tensorflow:x86_64:2.20*-gpu-*", True),  # Dockerfile
     ("tensorflow:x86_64:*-gpu", False),  # Dockerfile of 2.19; amazon-sagemaker-examples issue 3925: 2.1, 2.3 and 2.7
     ("mxnet:x86_64:*-gpu-*", False),  # sagemaker-mxnet-inference-toolkit pull request 104
     ("huggingface-pytorch:x86_64:2.6.0-*", True),  # Dockerfiles, CPU and GPU

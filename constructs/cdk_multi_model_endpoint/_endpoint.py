@@ -63,8 +63,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         model_data_download_timeout: How long a download may take, 60 to 3,600 seconds.
         container_startup_health_check_timeout: How long a container may take to become healthy, 60 to 3,600 seconds.
             Left out, four minutes.
-        inference_ami_version: The host image of GPU instances, whose driver must fit the container's CUDA: Triton 25.01
-            and newer needs ``al2-ami-sagemaker-inference-gpu-3-1``, 25.08 and newer
+        inference_ami_version: The host image of GPU instances. Its driver must fit the container's CUDA: CUDA 12.8 and
+            Triton 25.01 need ``al2-ami-sagemaker-inference-gpu-3-1`` or newer, CUDA 13 and Triton 25.08
             ``al2023-ami-sagemaker-inference-gpu-4-1``. Left out, SageMaker's default.
         enable_ssm_access: Let AWS Systems Manager open a shell in the containers, for debugging.
         core_dump: Where to write core dumps of the containers.

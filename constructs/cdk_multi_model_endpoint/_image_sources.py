@@ -115,9 +115,10 @@ class AwsSource:
 
     def _account(self, scope: Construct, region: str) -> str:
         if region not in self._regions:
+            image = f"image {self._name} is" if self._published else f"AWS's images, such as {self._name}, are"
             found = ", ".join(sorted(self._regions))
-            way_out = "where it is nevertheless, pass account_id, the account that has it there"
-            raise_if_any(scope, [f"image {self._name} is not published in {region}; it is in {found}; {way_out}"])
+            way_out = "pass account_id, the account that has it there, or take another region"
+            raise_if_any(scope, [f"{image} not known to be in {region}, but in {found}: {way_out}"])
         return registry_accounts(self.registry)[region]
 
     def _warnings(self) -> Iterator[tuple[str, str]]:

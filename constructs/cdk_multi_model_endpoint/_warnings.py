@@ -22,10 +22,11 @@ _AMI_VERSIONS = (
 )
 """Those for GPUs with the oldest driver first."""
 _TRITON_GPU_RELEASE = re.compile(r"sagemaker-tritonserver:(\d\d\.\d\d)-py3$")
-# By NVIDIA's release notes: from when on Triton has which CUDA, and the host whose driver it fits, newest first
-_TRITON_HOSTS = (
-    ("25.08", "CUDA 13", "al2023-ami-sagemaker-inference-gpu-4-1"),
-    ("25.01", "CUDA 12.8", "al2-ami-sagemaker-inference-gpu-3-1"),
+_CUDA_TAG = re.compile(r":[^:/]*-cu(\d{3})(-|$)")
+# CUDA, from which release of Triton on it is in (NVIDIA's release notes), and the host whose driver fits, newest first
+_CUDA_HOSTS = (
+    (130, "25.08", "al2023-ami-sagemaker-inference-gpu-4-1"),
+    (128, "25.01", "al2-ami-sagemaker-inference-gpu-3-1"),
 )
 
 
@@ -126,16 +127,16 @@ def inference_ami_version(value: str | None, instance_type: str, image_uri: str)
             "it may be newer than the library, or misspelt",
         )
     known = known_instance_type(instance_type)
-    release = _TRITON_GPU_RELEASE.search(image_uri)
-    if known is None or not known.gpus or release is None:
+    if known is None or not known.gpus:
         return
-    for since, cuda, host in _TRITON_HOSTS:
-        if release[1] >= since:
+    triton, tagged = _TRITON_GPU_RELEASE.search(image_uri), _CUDA_TAG.search(image_uri)
+    for cuda, release, host in _CUDA_HOSTS:
+        if (triton and triton[1] >= release) or (tagged and int(tagged[1]) >= cuda):
             if value is None or value in _AMI_VERSIONS[: _AMI_VERSIONS.index(host)]:
                 yield (
                     "inferenceAmiVersionNeeded",
                     f"inference_ami_version is {value or 'not given'}, and that host may have too old a driver for "
-                    f"{release[0]}, which has {cuda}: take {host!r}",
+                    f"{image_uri.rpartition('/')[2]}, which has CUDA {cuda / 10} or newer: take {host!r}",
                 )
             return
 

@@ -113,7 +113,9 @@ def test_looks_a_region_agnostic_stack_up_at_deployment() -> None:
     ],
 )
 def test_refuses_a_region_without_the_image_and_lists_the_others(image: InferenceImage, region: str) -> None:
-    with pytest.raises(InvalidEndpointError, match=rf"is not published in {region}; it is in .*us-east-1"):
+    with pytest.raises(
+        InvalidEndpointError, match=rf"not known to be in {region}, but in .*us-east-1.*: pass account_id"
+    ):
         uri(image, region)
 
 
@@ -209,7 +211,7 @@ def test_versions_and_tags_may_be_tokens(stack: cdk.Stack) -> None:
 )
 class TestAccountId:
     def test_is_the_way_out_where_the_image_is_not_known_to_be(self, make: Callable[[str | None], Any]) -> None:
-        with pytest.raises(InvalidEndpointError, match=r"is not published in mars-north-1; .*pass account_id"):
+        with pytest.raises(InvalidEndpointError, match=r"is not known to be in mars-north-1, .*: pass account_id"):
             uri(make(None), "mars-north-1")
         assert uri(make("111122223333"), "mars-north-1").startswith("111122223333.dkr.ecr.mars-north-1.")
 
@@ -353,6 +355,10 @@ class TestFromDlc:
         assert uri(image, "us-iso-east-1").endswith(".c2s.ic.gov/pytorch-inference:9.0.0-gpu-py399")
         assert (image.family, image.gpu, image.multi_model) == ("pytorch", True, None)
 
+    def test_finds_the_account_of_a_repository_that_is_no_dlcs(self) -> None:
+        image = InferenceImage.from_dlc("sagemaker-xgboost", "3.2-0")
+        assert uri(image, "us-west-2") == uri(InferenceImage.built_in("xgboost", "3.2-0"), "us-west-2")
+
     def test_takes_another_account_in_any_region(self) -> None:
         image = InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312", "111122223333")
         assert uri(image, "us-west-2").startswith("111122223333.dkr.ecr.us-west-2.amazonaws.com/")
@@ -379,7 +385,7 @@ class TestFromDlc:
             InferenceImage.from_dlc(*arguments)
 
     def test_refuses_a_region_that_is_known_not_to_have_it(self) -> None:
-        with pytest.raises(InvalidEndpointError, match="is not published in us-iso-east-1"):
+        with pytest.raises(InvalidEndpointError, match="is not known to be in us-iso-east-1"):
             uri(InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312"), "us-iso-east-1")
 
     @pytest.mark.parametrize(

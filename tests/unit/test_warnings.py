@@ -89,6 +89,11 @@ NEEDED, UNKNOWN = ["inferenceAmiVersionNeeded"], ["unknownInferenceAmiVersion"]
         (None, "ml.g5.xlarge", f"{TRITON}:26.01-py3", NEEDED),
         (None, "ml.g5.12xlarge", f"{TRITON}:25.01-py3", NEEDED),
         (None, "ml.g5.xlarge", f"{TRITON}:25.01-py3-cpu", []),
+        (None, "ml.g5.xlarge", "1.dkr.ecr.us-west-2.amazonaws.com/djl-inference:0.36.0-lmi20.0.0-cu128", NEEDED),
+        (None, "ml.g5.xlarge", "1.dkr.ecr.us-west-2.amazonaws.com/djl-inference:0.31.0-lmi13.0.0-cu124", []),
+        (None, "ml.g5.xlarge", "1.dkr.ecr.us-west-2.amazonaws.com/a-cu130/b:1", []),
+        ("al2-ami-sagemaker-inference-gpu-3-1", "ml.g5.xlarge", "1.dkr/tf:2.20.0-gpu-py312-cu129-amzn2023", []),
+        ("al2-ami-sagemaker-inference-gpu-3-1", "ml.g5.xlarge", "1.dkr/djl-inference:0.38.0-lmi29.0.0-cu130", NEEDED),
         (None, "ml.g5.xlarge", "1.dkr.ecr.us-west-2.amazonaws.com/mine:25.01-py3", []),
         (None, "ml.m5.xlarge", f"{TRITON}:25.01-py3", []),
         (None, "ml.new1.xlarge", f"{TRITON}:25.01-py3", []),
@@ -123,7 +128,9 @@ def test_inference_ami_versions_of_the_api_are_known(value: str) -> None:
 
 def test_the_warning_of_an_old_host_names_the_image() -> None:
     ((_, message),) = advise.inference_ami_version(None, "ml.g5.xlarge", f"{TRITON}:25.01-py3")
-    assert "too old a driver for sagemaker-tritonserver:25.01-py3, which has CUDA 12.8: take 'al2-ami" in message
+    assert (
+        "too old a driver for sagemaker-tritonserver:25.01-py3, which has CUDA 12.8 or newer: take 'al2-ami" in message
+    )
 
 
 def test_what_awss_feature_matrix_leaves_out_warns_whenever_it_is_given() -> None:

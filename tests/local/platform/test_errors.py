@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 
 import boto3
 import pytest
@@ -12,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from mme_local.platform import Settings
 from mme_local.platform import errors as platform_errors
+from mme_local.platform.artifacts import ArtifactStore
 from mme_local.platform.failures import Failures, unexpected
 from mme_local.servers.base import ServerResponse
 
@@ -115,6 +118,22 @@ def test_a_success_is_parsed_with_all_its_members(run, world):
         assert response["ContentType"] == "a/b"
         assert response["InvokedProductionVariant"] == "AllTraffic"
         assert response["CustomAttributes"] == "c"
+
+    run(test)
+
+
+def test_a_full_disk_is_the_containers_507_and_no_fault_of_ours(run, monkeypatch):
+    def full(self, *arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def test(at):
+        at.bucket.put_model("models/a.tar.gz", b"m")
+        await at.hosting.deploy(at.spec())
+        with monkeypatch.context() as patch:
+            patch.setattr(ArtifactStore, "_download", full)
+            response = check(await at.invoke(), "ModelError", 424, "no space left on the local disk")
+        assert response["OriginalStatusCode"] == 507
+        assert (await at.invoke())[0] == 200
 
     run(test)
 
