@@ -6,7 +6,7 @@ It is on GitHub alone, not in a package, so what we take from it is kept beside 
     python -m scripts.refresh_tables --deep-learning-containers /tmp/dlc
 
 ``docs/src/data/<repository>/*.yml`` has an image in each file; ``eop`` is its end of patch. ``docs/src/legacy`` has the
-dates of versions that are past theirs.
+dates of versions that are past theirs; those of XGBoost and scikit-learn are on a page of SageMaker's guide.
 """
 
 from __future__ import annotations
@@ -22,6 +22,19 @@ import yaml  # type: ignore[import-untyped]
 
 from scripts.image_table import FAMILIES
 
+ML_FRAMEWORKS_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/pre-built-containers-support-policy.html"
+# The end that the page gives for the tag "latest" of the built-in algorithms is left out: they are patched in place, and
+# have no newer version to take.
+ML_FRAMEWORKS = {
+    "xgboost": {
+        "1.7-1": "2025-03-06",
+        "1.5-1": "2023-02-21",
+        "1.3-1": "2022-05-21",
+        "1.2-2": "2021-09-20",
+        "1.2-1": "2021-07-19",
+    },
+    "sklearn": {"1.2-1": "2025-03-06", "1.0-1": "2023-04-07", "0.23-1": "2021-06-02"},
+}
 KEPT = Path(__file__).with_suffix(".json")
 
 
@@ -45,13 +58,20 @@ class Listing:
     legacy: dict[str, dict[str, str]]
 
     def end_of_patch(self, family: str, repository: str, version: str, *, gpu: bool) -> str | None:
-        """The date after which AWS patches an image no more; of an old one the date by which it had ended."""
+        """The date after which AWS patches an image no more; of an old one the date by which it had ended.
+
+        Images of Hugging Face have that of their framework, by the same page.
+        """
+        if family.startswith("huggingface-"):
+            family = family.removeprefix("huggingface-")
+            repository, version = f"{family}-inference", version.rpartition(family)[2]
         for image in self.images:
             same = (image.repository, image.accelerator) == (repository, "gpu" if gpu else "cpu")
             if same and image.eop and f"{version}.".startswith(f"{image.version}."):
                 return image.eop
         # A version that the policy's list does not go back to had ended when the next newer one did
-        past = {numbers(each): date for each, date in self.legacy.get(family, {}).items()}
+        dates = self.legacy.get(family) or ML_FRAMEWORKS.get(family, {})
+        past = {numbers(each): date for each, date in dates.items()}
         newer = [each for each in past if each >= numbers(version)[: len(each)]]
         return past[min(newer)] if newer else None
 

@@ -48,7 +48,7 @@ def main() -> None:
                 deep_learning_containers.kept(),
                 f"sagemaker-core {versions['sagemaker-core']} (sagemaker/core/image_uri_config/*.json), "
                 f"botocore {versions['botocore']} (partitions.json) and {deep_learning_containers.kept().source}, "
-                "all Apache-2.0",
+                f"all Apache-2.0; ends of patch also from {deep_learning_containers.ML_FRAMEWORKS_PAGE}",
             ),
             "instance_types.json": instance_table(
                 wheels["botocore"],

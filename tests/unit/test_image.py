@@ -247,7 +247,10 @@ class TestEndOfPatch:
         "image",
         [
             InferenceImage.built_in("xgboost", "3.0-5"),
+            InferenceImage.built_in("xgboost", "1.5-1", architecture="arm64"),
             InferenceImage.built_in("sklearn", "1.4-2-py312"),
+            InferenceImage.built_in("sklearn", "1.2-1"),
+            InferenceImage.from_dlc("huggingface-pytorch-inference", "2.6.0-transformers4.49.0-cpu-py312-ubuntu22.04"),
             InferenceImage.from_dlc("pytorch-inference", "2.6.0-cpu-py312-ubuntu22.04-sagemaker"),
             InferenceImage.from_dlc("pytorch-inference", "1.4.0-gpu-py3", "111122223333"),
             InferenceImage.from_dlc("tensorflow-inference", "2.19.0-gpu"),
@@ -261,7 +264,7 @@ class TestEndOfPatch:
         "image",
         [
             InferenceImage.built_in("sklearn", "1.9-0"),
-            InferenceImage.built_in("xgboost", "1.7-1"),  # AWS names no date
+            InferenceImage.built_in("knn"),
             InferenceImage.triton("23.12"),
             InferenceImage.from_dlc("tensorflow-inference", "2.20.0-gpu-py312"),
             InferenceImage.from_uri("123456789012.dkr.ecr.us-west-2.amazonaws.com/pytorch-inference:2.5.1-gpu-py311"),
