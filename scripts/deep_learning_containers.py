@@ -23,8 +23,8 @@ import yaml  # type: ignore[import-untyped]
 from scripts.image_table import FAMILIES
 
 ML_FRAMEWORKS_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/pre-built-containers-support-policy.html"
-# The end that the page gives for the tag "latest" of the built-in algorithms is left out: they are patched in place, and
-# have no newer version to take.
+# What the page says of the tag "latest" of the built-in algorithms is left out: they are patched in place, and have no
+# newer version to take.
 ML_FRAMEWORKS = {
     "xgboost": {
         "1.7-1": "2025-03-06",
