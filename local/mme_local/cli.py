@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -18,11 +18,13 @@ import structlog
 import uvicorn
 
 from mme_local.credentials import Credentials
+from mme_local.folder import working_folder
 from mme_local.gateway import ACCOUNT, REGION, Gateway, environment
 from mme_local.hosting import Hosting, NoServers
 from mme_local.iam import role_credentials
 from mme_local.logs import configure_logging
 from mme_local.node import prepare_node
+from mme_local.protocol import Protocol
 from mme_local.push import push
 
 log = structlog.get_logger(__name__)
@@ -41,7 +43,13 @@ cli.add_command(push)
 
 
 @cli.command()
-@click.option("--port", default=4566, show_default=True, help="Port on 127.0.0.1; 0 picks a free one.")
+@click.option(
+    "--port",
+    default=4566,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port on 127.0.0.1; 0 picks a free one.",
+)
 @click.option(
     "--root",
     type=click.Path(file_okay=False, path_type=Path),
@@ -97,7 +105,7 @@ def serve(
     parent = os.getppid() if exit_with_parent else None
     port = listener.getsockname()[1]
     credentials = Credentials.random()
-    with _working_folder(root) as folder:
+    with working_folder(root) as folder:
         _set_environment(port, folder, credentials, enforce_iam)
         hosting = NoServers() if no_servers else make_hosting(port, folder, memory_budget, instances, enforce_iam)
         served = _serve(listener, hosting, credentials, parent, folder, verbose)
@@ -117,16 +125,6 @@ def _listen(port: int) -> socket.socket:
     # before anyone reads the port: a client that comes early waits in the queue
     listener.listen(1024)
     return listener
-
-
-@contextmanager
-def _working_folder(root: Path | None) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="mme-local-")) if root is None else root.resolve()
-    (folder / "tmp").mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder if root is None else folder / "tmp", ignore_errors=True)
 
 
 def _set_environment(port: int, folder: Path, credentials: Credentials, enforce_iam: bool) -> None:
@@ -154,7 +152,7 @@ def _serve(
     server = _Server(
         uvicorn.Config(
             Gateway(hosting, credentials, announce),
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -204,6 +202,15 @@ def export_line(port: int, credentials: Credentials) -> str:
 
 class _Server(uvicorn.Server):
     """Uvicorn, but a signal ends ``run`` normally: it raises the signal again before we could clean up."""
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal comes, and then wait for no thread.
+
+        One may be waiting for a custom resource for an hour; ``asyncio.run`` would join it.
+        """
+        factory = self.config.get_loop_factory()
+        loop = asyncio.new_event_loop() if factory is None else factory()
+        loop.run_until_complete(self.serve(sockets))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

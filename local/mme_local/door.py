@@ -31,10 +31,16 @@ _INVALID = ("InvalidRequest", "ValidationError", "ValidationException")
 _NO_KEY = ("AccessDenied", "MissingAuthenticationToken", "MissingAuthenticationTokenException")
 _UNKNOWN_KEY = ("InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException")
 _FORM_KEY = re.compile(rb'name="(?:x-amz-credential|AWSAccessKeyId)"[^\r\n]*(?:\r\n[^\r\n]+)*\r\n\r\n([^/\r\n]+)', re.I)
+# signed with version 4 or, by which S3 alone is signed, version 2
+_FOR_S3 = re.compile(rb"(/|%2F)s3(-object-lambda)?\1aws4_request|^AWS |&AWSAccessKeyId=", re.I)
 _FORM_HEAD = 64 * 1024
 # what callers are answered to; a second line of it could say otherwise than the one that was looked at
 _ONCE = (b"host", b"authorization", b"content-type", b"x-amz-date", b"x-amz-security-token", b"x-amz-target")
 _ONCE_PREFIX = b"x-amzn-sagemaker-"
+
+
+class BodyTooLong(Exception):
+    """A request has a longer body than it may have."""
 
 
 class Door:
@@ -101,6 +107,30 @@ class Door:
         return False
 
 
+def bounded(headers: Fields, receive: Receive, limit: int) -> Receive:
+    """A way to read a body that raises ``BodyTooLong`` once it is, or says that it will be, longer than this."""
+    left = limit
+    said = int(next((value for name, value in headers if name == b"content-length"), b"0"))
+
+    async def read() -> Message:
+        nonlocal left
+        if said > limit:
+            raise BodyTooLong
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise BodyTooLong
+        return message
+
+    return read
+
+
+def is_for_s3(scope: Mapping[str, Any]) -> bool:
+    """Whether the request is signed for S3, whose objects may be of any size."""
+    said = dict(scope["headers"]).get(b"authorization", b"") + b"&" + scope.get("query_string", b"")
+    return _FOR_S3.search(said) is not None or _is_a_form(scope)
+
+
 def _is_a_page(headers: Fields) -> bool:
     """Whether a browser may have sent it, at the bidding of a page or of somebody's link.
 
@@ -108,7 +138,7 @@ def _is_a_page(headers: Fields) -> bool:
     to point to 127.0.0.1 gives itself away as the host. Node's ``fetch`` sends one of these fields, too, in one form.
     """
     for name, value in headers:
-        if name in (b"origin", b"referer") or (name == b"upgrade" and b"websocket" in value.lower()):
+        if name in (b"origin", b"referer"):
             return True
         if name.startswith(b"sec-") and (name, value) != (b"sec-fetch-mode", b"cors"):
             return True
@@ -157,8 +187,7 @@ async def _key_in_form(receive: Receive) -> tuple[str, Receive]:
 def _failure(scope: Mapping[str, Any], status: int, errors: tuple[str, str, str], message: str) -> Answer:
     """An error as the clients of S3, of the query protocol and of all others read it, under these names."""
     headers = dict(scope["headers"])
-    said = headers.get(b"authorization", b"") + scope.get("query_string", b"")
-    if re.search(rb"(/|%2F)s3\1aws4_request", said):
+    if is_for_s3(scope):
         body = f"<Error><Code>{errors[0]}</Code><Message>{escape(message)}</Message></Error>"
     elif scope["path"] == "/" and b"x-amz-target" not in headers:
         text = f"<Type>Sender</Type><Code>{errors[1]}</Code><Message>{escape(message)}</Message>"

@@ -11,7 +11,6 @@ import asyncio
 import importlib
 import json
 import os
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
@@ -20,12 +19,13 @@ from typing import Any, TypeVar
 
 import structlog
 
-from mme_local import autoscaling
+from mme_local import autoscaling, runtime
 from mme_local.alarms import evaluate_alarms_as_cloudwatch_does
 from mme_local.credentials import Credentials
-from mme_local.door import Door
+from mme_local.door import BodyTooLong, Door, bounded, is_for_s3
 from mme_local.hosting import Hosting
 from mme_local.iam import Iam, random_credentials_for_functions
+from mme_local.platform.request import MAX_BODY
 from mme_local.provisioning import Kind, Provisions
 from mme_local.sagemaker import SageMaker, Scope
 from mme_local.sagemaker.alarms import CloudWatchAlarms
@@ -42,7 +42,8 @@ Send = Callable[[Message], Awaitable[None]]
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 
-_INVOCATION = re.compile(r"/endpoints/([^/]*)/invocations")
+# Lambda takes 50 MB of code as base64; larger bodies are S3's alone
+_MAX_REQUEST = 70_000_000
 
 
 def environment(port: int, root: Path, credentials: Credentials, *, enforce_iam: bool = False) -> dict[str, str]:
@@ -89,6 +90,7 @@ class Gateway:
         self._on_startup = on_startup
         self._ministack: Any = importlib.import_module("ministack.app")
         self._router: Any = importlib.import_module("ministack.core.router")
+        self._decoded: Any = importlib.import_module("ministack.core.sigv4").decode_header_value
         self._door = Door(credentials)
         self._iam = Iam() if self._ministack.AUTH else None
         random_credentials_for_functions(self._ministack.AUTH)
@@ -112,13 +114,18 @@ class Gateway:
         if isinstance(admitted, tuple):
             await _send(send, *admitted)
             return
-        endpoint = _invoked_endpoint(scope["method"], scope["path"])
-        if endpoint is None or self._iam is not None:
-            await self._ministack.app(scope, admitted, send)
-        else:
-            await self._invoke(endpoint, scope, admitted, send)
+        call = runtime.call(scope["method"], scope["path"])
+        limit = _MAX_REQUEST if call is None else MAX_BODY
+        try:
+            body = admitted if is_for_s3(scope) else bounded(scope["headers"], admitted, limit)
+            if call is None or self._iam is not None:
+                await self._ministack.app(scope, body, send)
+            else:
+                await self._invoke(call, scope, body, send)
+        except BodyTooLong:
+            await _send(send, *runtime.invalid(f"Value at 'body' failed to satisfy constraint: {_shorter(limit)}"))
 
-    async def _invoke(self, endpoint: str, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _invoke(self, call: runtime.Call, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         chunks = []
         while True:
             message = await receive()
@@ -127,16 +134,16 @@ class Gateway:
             chunks.append(message.get("body", b""))
             if not message.get("more_body", False):
                 break
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        status, answer, body = await self._answer_invocation(endpoint, headers, b"".join(chunks))
+        headers = {name.decode("latin-1"): self._decoded(value) for name, value in scope["headers"]}
+        status, answer, body = await self._answer_call(call, headers, b"".join(chunks))
         await _send(send, status, answer, body)
 
-    async def _answer_invocation(
-        self, endpoint: str, headers: Mapping[str, str], body: bytes
+    async def _answer_call(
+        self, call: runtime.Call, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:
-        if self.sagemaker.endpoints.invocable(endpoint):
-            return await self._hosting.invoke(endpoint, headers, body)
-        return self.sagemaker.endpoints.not_invocable(endpoint, ACCOUNT)
+        if not self.sagemaker.endpoints.invocable(call.endpoint):
+            return self.sagemaker.endpoints.not_invocable(call.endpoint, ACCOUNT)
+        return call.not_there() or await self._hosting.invoke(call.endpoint, headers, body)
 
     async def _live(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         for provisioner in (self._provisioner, self._scaling_provisioner):
@@ -165,16 +172,16 @@ class Gateway:
         ) -> tuple[int, dict[str, str], bytes]:
             region = _request_scope()
             target = headers.get("x-amz-target", "")
-            endpoint = _invoked_endpoint(method, path)
             if self._iam is None:
                 return self.sagemaker.answer(region, target, body)
             # MiniStack has checked the signature; it does not know what these calls need
             key = self._router.extract_access_key_id(headers, query)
-            if endpoint is not None:
-                there = self.sagemaker.endpoints.scope(endpoint) or region
-                if refusal := self._iam.refusal(key, region, [needed_to_invoke(there, endpoint, headers)]):
+            if (call := runtime.call(method, path)) is not None:
+                there = self.sagemaker.endpoints.scope(call.endpoint) or region
+                permission = needed_to_invoke(there, call.endpoint, headers, call.operation)
+                if refusal := self._iam.refusal(key, region, [permission]):
                     return _denied(403, "Message", refusal)
-                status, answer, content = await self._answer_invocation(endpoint, headers, body)
+                status, answer, content = await self._answer_call(call, headers, body)
                 return status, dict(answer), content
             operation = target.removeprefix("SageMaker.")
             if refusal := self._iam.refusal(key, region, needed(region, operation, _parsed(body))):
@@ -230,13 +237,12 @@ def _resource_handlers(provisioner: Provisions[K], kind: K) -> dict[str, Callabl
     return {"create": partial(provisioner.create, kind), "update": update, "delete": delete}
 
 
-def _invoked_endpoint(method: str, path: str) -> str | None:
-    match = _INVOCATION.fullmatch(path)
-    return match[1] if match is not None and method == "POST" else None
+def _shorter(limit: int) -> str:
+    return f"Member must have length less than or equal to {limit}"
 
 
-def _denied(status: int, member: str, message: str, error: str = "AccessDenied") -> tuple[int, dict[str, str], bytes]:
-    kind = f"{error}Exception"
+def _denied(status: int, member: str, message: str) -> tuple[int, dict[str, str], bytes]:
+    kind = "AccessDeniedException"
     headers = {"Content-Type": "application/json", "x-amzn-errortype": kind}
     return status, headers, json.dumps({"__type": kind, member: message}).encode()
 

@@ -31,6 +31,7 @@ class Iam:
         self._pin_origin = self._evaluator.pin_request_origin
         _resolve_policy_variables(self._evaluator)
         _verify_every_signature(self._evaluator)
+        _take_keys_as_spelled(self._actions)
         # AWS is called over TLS, and buckets deny what is not, those of `cdk bootstrap` among them; here the requests
         # never leave the machine
         app: Any = importlib.import_module("ministack.app")
@@ -125,6 +126,21 @@ def random_credentials_for_functions(enforced: bool) -> None:
 def _verify_every_signature(evaluator: Any) -> None:
     """Don't take the account's own access key on trust; of other keys of root, the door lets none in."""
     evaluator._is_root_key = lambda key: not key
+
+
+def _take_keys_as_spelled(actions: Any) -> None:
+    """Evaluate access to ``a//b`` on that object, not on ``a/b``, which is another."""
+    extract = actions.extract_resource_arn
+    if getattr(extract, "takes_keys_as_spelled", False):
+        return
+
+    def extract_resource_arn(service: str, method: str, path: str, *rest: Any) -> str:
+        arn = str(extract(service, method, path, *rest))
+        bucket, _, key = path.lstrip("/").partition("/")
+        return f"arn:aws:s3:::{bucket}/{key}" if arn.startswith(f"arn:aws:s3:::{bucket}/") else arn
+
+    extract_resource_arn.takes_keys_as_spelled = True  # type: ignore[attr-defined]
+    actions.extract_resource_arn = extract_resource_arn
 
 
 def _resolve_policy_variables(evaluator: Any) -> None:

@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+_S3_HOST = re.compile(r"(?:(?P<bucket>.+)\.)?s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com(?:\.cn)?")
+
+
+def split_s3_url(url: str) -> tuple[str, str]:
+    """Bucket and key of an ``s3://`` URL or of an ``https://`` one of S3, path-style or virtual-hosted.
+
+    A key is taken as it is spelled, also in an ``https://`` URL.
+    """
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    if scheme == "s3":
+        return host, path
+    virtual = _S3_HOST.fullmatch(host)
+    if virtual is not None and virtual["bucket"] is not None:
+        return virtual["bucket"], path
+    bucket, _, key = path.partition("/")
+    return bucket, key
 
 
 @dataclass(frozen=True)

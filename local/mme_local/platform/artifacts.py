@@ -18,6 +18,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mme_local.spec import split_s3_url
+
 _CHUNK = 1024 * 1024
 # tarfile reads long names and pax headers into memory in one piece, so that their size must be bounded before it does.
 _MAX_HEADER = 1024 * 1024
@@ -47,20 +49,6 @@ class DiskFull(ArtifactError):
 
 class Cancelled(ArtifactError):
     """The download was given up."""
-
-
-def split_s3_url(url: str) -> tuple[str, str]:
-    """Return bucket and key of an ``s3://`` or path-style ``https://`` URL."""
-    scheme, _, rest = url.partition("://")
-    if scheme == "https":
-        host, _, rest = rest.partition("/")
-        virtual = host.split(".s3", 1)[0] if ".s3" in host else None
-        if virtual:
-            return virtual, rest
-    elif scheme != "s3":
-        raise ArtifactMissing(f"{url} is not an s3:// URL")
-    bucket, _, key = rest.partition("/")
-    return bucket, key
 
 
 class ArtifactStore:

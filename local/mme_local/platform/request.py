@@ -116,10 +116,8 @@ def artifact_url(prefix: str, target_model: str) -> str:
     """Return the artifact that ``target_model`` means below a ``ModelDataUrl``.
 
     SageMaker joins the two as they are, so that one of them has to bring the slash; AWS's own samples do it either
-    way, and both have it here when both bring it.
+    way. A key with two slashes is another object's: what a policy says of ``tenant/*`` holds for what is loaded.
     """
-    if prefix.endswith("/"):
-        return prefix + target_model.lstrip("/")
     return prefix + target_model
 
 

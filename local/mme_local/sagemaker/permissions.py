@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from mme_local.sagemaker.errors import ValidationError
 from mme_local.sagemaker.records import Scope
+from mme_local.spec import split_s3_url
 
 PRINCIPAL = "sagemaker.amazonaws.com"
 _TARGETS = {
@@ -59,10 +60,16 @@ def needed(scope: Scope, operation: str, request: Any) -> Iterator[Permission]:
         yield Permission("iam:PassRole", str(members["ExecutionRoleArn"]), {"iam:PassedToService": PRINCIPAL})
 
 
-def needed_to_invoke(scope: Scope, endpoint: str, headers: Mapping[str, str]) -> Permission:
-    """The permission that InvokeEndpoint needs; without a target its key is absent, and matches no pattern."""
-    context = {key: headers[header] for key, header in _TARGETS.items() if header in headers}
-    return Permission("sagemaker:InvokeEndpoint", scope.arn("endpoint", endpoint), context)
+def needed_to_invoke(
+    scope: Scope, endpoint: str, headers: Mapping[str, str], operation: str = "InvokeEndpoint"
+) -> Permission:
+    """The permission that calling an endpoint needs.
+
+    Without a target, which only InvokeEndpoint has, its key is absent and matches no pattern.
+    """
+    targets = _TARGETS if operation == "InvokeEndpoint" else {}
+    context = {key: headers[header] for key, header in targets.items() if header in headers}
+    return Permission(f"sagemaker:{operation}", scope.arn("endpoint", endpoint), context)
 
 
 def check_execution_role(roles: Roles, request: Mapping[str, Any]) -> None:
@@ -84,7 +91,7 @@ def check_execution_role(roles: Roles, request: Mapping[str, Any]) -> None:
             " assume the role."
         )
     for url in urls:
-        bucket, _, key = url.partition("://")[2].partition("/")
+        bucket, key = split_s3_url(url)
         listing = Permission("s3:ListBucket", f"arn:aws:s3:::{bucket}", {"s3:prefix": key})
         if not roles.allows(role, Permission("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")) and not (
             key.endswith("/") and roles.allows(role, listing)

@@ -75,10 +75,7 @@ class SageMaker:
 
         def call(request: Any) -> dict[str, Any]:
             if not target.startswith("SageMaker."):
-                raise ValidationError(
-                    "mme-local answers the SageMaker API and InvokeEndpoint; asynchronous and streamed invocations"
-                    " have no TargetModel and cannot reach a multi-model endpoint."
-                )
+                raise ValidationError("mme-local answers the SageMaker API and InvokeEndpoint.")
             return self.call(scope, target.removeprefix("SageMaker."), request)
 
         return answer_json(call, body)

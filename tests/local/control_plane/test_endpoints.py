@@ -200,10 +200,16 @@ def test_an_endpoint_that_is_not_there_cannot_be_invoked(control_plane: Any, mak
         assert refused.value.response["Error"]["Code"] == "ValidationError"
 
 
-def test_streamed_and_asynchronous_invocations_are_refused(control_plane: Any, make: Any) -> None:
+def test_streamed_and_asynchronous_invocations_are_refused(control_plane: Any, make: Any, settled: Any) -> None:
+    name = make.endpoint(make.config())
+    settled(name)
     runtime = control_plane.client("sagemaker-runtime")
-    with pytest.raises(ClientError, match="cannot reach a multi-model endpoint"):
-        runtime.invoke_endpoint_async(EndpointName="any", InputLocation="s3://bucket/key")
+    with pytest.raises(ClientError, match=f"ValidationError.*Endpoint {name} has no AsyncInferenceConfig"):
+        runtime.invoke_endpoint_async(EndpointName=name, InputLocation="s3://bucket/key")
+    with pytest.raises(ClientError, match=r"ValidationError.*no multi-model endpoint takes it"):
+        runtime.invoke_endpoint_with_response_stream(EndpointName=name, Body=b"x")
+    with pytest.raises(ClientError, match=r"ValidationError.*Endpoint nobody .* not found"):
+        runtime.invoke_endpoint_with_response_stream(EndpointName="nobody", Body=b"x")
 
 
 def test_every_answer_has_the_shape_of_the_service_model(control_plane: Any, make: Any, settled: Any) -> None:

@@ -149,6 +149,93 @@ def test_a_port_in_use_is_refused_in_one_sentence(control_plane: Any) -> None:
     assert answer.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--port", "80000"], "80000 is not in the range 0<=x<=65535"),
+        (["--root", "/dev/null/x"], "--root /dev/null/x cannot be used: Not a directory; choose another --root"),
+    ],
+)
+def test_an_impossible_option_is_refused_in_one_sentence(options: list[str], message: str) -> None:
+    answer = subprocess.run(
+        [COMMAND, "serve", "--port", "0", *options], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert answer.returncode in (1, 2)
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def pending_custom_resource(endpoint: Any, eventually: Any) -> None:
+    """Begin a stack whose custom resource never answers."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("index.js", "exports.handler = async () => {}")
+    functions = endpoint.client("lambda")
+    function = functions.create_function(
+        FunctionName="silent",
+        Runtime="nodejs22.x",
+        Role="arn:aws:iam::000000000000:role/any",
+        Handler="index.handler",
+        Code={"ZipFile": archive.getvalue()},
+    )["FunctionArn"]
+    resource = {"Type": "Custom::Silent", "Properties": {"ServiceToken": function}}
+    stacks = endpoint.client("cloudformation")
+    stacks.create_stack(StackName="silent", TemplateBody=json.dumps({"Resources": {"Silent": resource}}))
+
+    def begun() -> bool:
+        found = stacks.describe_stack_events(StackName="silent")["StackEvents"]
+        return any(event.get("ResourceType") == "Custom::Silent" for event in found)
+
+    eventually(begun)
+
+
+def test_stops_at_once_while_a_custom_resource_is_awaited(start_local: Any, tmp_path: Path, eventually: Any) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    endpoint = start_local(tmp_path / "log", "--no-servers", env={**os.environ, "TMPDIR": str(temporary)})
+    pending_custom_resource(endpoint, eventually)
+    endpoint.process.terminate()
+    assert endpoint.process.wait(10) == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_folder_of_one_that_was_killed_is_removed_by_the_next_and_no_other(
+    start_local: Any, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    others = [temporary / "mme-local-without-a-lock", temporary / "mme-local-link"]
+    others[0].mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "lock").touch()
+    others[1].symlink_to(elsewhere)
+    settings = {"env": {**os.environ, "TMPDIR": str(temporary)}}
+    alive = start_local(tmp_path / "log1", "--no-servers", **settings)
+    (folder,) = set(temporary.iterdir()) - set(others)
+    killed = start_local(tmp_path / "log2", "--no-servers", **settings)
+    killed.process.kill()
+    killed.process.wait(10)
+    (left,) = set(temporary.iterdir()) - {*others, folder}
+    assert (left / "tmp").is_dir()
+    start_local(tmp_path / "log3", "--no-servers", **settings).stop()
+    assert set(temporary.iterdir()) == {*others, folder}
+    assert (folder / "tmp").is_dir()
+    assert (elsewhere / "lock").exists()
+    alive.stop()
+
+
+def test_nobody_else_may_read_what_it_writes(start_local: Any, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    endpoint = start_local(tmp_path / "log", "--no-servers", "--root", str(root))
+    s3 = endpoint.client("s3")
+    s3.create_bucket(Bucket="private")
+    s3.put_object(Bucket="private", Key="key", Body=b"secret")
+    modes = {path: path.stat().st_mode & 0o077 for path in (root, *root.rglob("*"))}
+    endpoint.stop()
+    assert len(modes) > 1
+    assert set(modes.values()) == {0}, modes
+
+
 def test_help_tells_what_to_do_with_the_first_line() -> None:
     answer = subprocess.run([COMMAND, "serve", "--help"], capture_output=True, text=True, timeout=20, check=True)
     for expected in ("--port", "--root", "--json", "--no-servers", "--exit-with-parent", "shell command"):

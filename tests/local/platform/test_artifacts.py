@@ -17,9 +17,9 @@ from mme_local.platform.artifacts import (
     ArtifactStore,
     Cancelled,
     DiskFull,
-    split_s3_url,
     unpack,
 )
+from mme_local.spec import split_s3_url
 
 MiB = 1024 * 1024
 
@@ -198,6 +198,11 @@ def test_stops_when_asked_to(unpacked):
         ("s3://bucket/a/b.tar.gz", ("bucket", "a/b.tar.gz")),
         ("https://s3.eu-west-1.amazonaws.com/bucket/a/b", ("bucket", "a/b")),
         ("https://bucket.s3.eu-west-1.amazonaws.com/a/b", ("bucket", "a/b")),
+        ("https://bucket.s3.amazonaws.com/a/b", ("bucket", "a/b")),
+        ("https://s3.amazonaws.com/bucket/a%20b/", ("bucket", "a%20b/")),
+        ("https://s3.dualstack.eu-west-1.amazonaws.com/bucket/a", ("bucket", "a")),
+        ("https://my.s3.bucket.s3-eu-west-1.amazonaws.com/a", ("my.s3.bucket", "a")),
+        ("https://b.s3.cn-north-1.amazonaws.com.cn/a", ("b", "a")),
     ],
 )
 def test_knows_the_spellings_of_an_s3_url(url, expected):

@@ -57,14 +57,15 @@ def test_answers_with_the_prediction_of_the_named_model(run, world):
     run(test)
 
 
-def test_a_leading_slash_names_the_same_model_and_may_stand_in_for_the_prefixs(run, world):
+def test_a_target_model_is_joined_to_the_prefix_as_it_is_spelled(run, world):
     async def test(at):
         at.bucket.put_model("models/a.tar.gz", b"model a")
         bare = at.container(model_data_url=at.bucket.url.rstrip("/"))
         await at.hosting.deploy(at.spec())
         await at.hosting.deploy(at.spec(at.variant("AllTraffic", bare), name="bare"))
         assert (await at.invoke("a.tar.gz"))[0] == 200
-        assert (await at.invoke("/a.tar.gz"))[0] == 200
+        for another in ("/a.tar.gz", "//a.tar.gz", "./a.tar.gz", "x/../a.tar.gz", "%61.tar.gz", "..%2Fmodels/a.tar.gz"):
+            assert (await at.invoke(another))[0] == 400, another
         assert world.loads == ["a.tar.gz"]
         assert (await at.invoke("/a.tar.gz", name="bare"))[0] == 200
         assert (await at.invoke("a.tar.gz", name="bare"))[0] == 400
