@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 
 from ._tokens import is_token
 
 
+def key_problems(argument: str, stack: cdk.Stack, bucket: s3.IBucket, key: kms.IKey | None = None) -> Iterator[str]:
+    """Whether a key is one that a stack can't name: of a stack of this app in another account or region."""
+    key = key or bucket.encryption_key
+    if key is None or not is_token(key.key_arn) or cdk.Stack.of(key) is stack:
+        return
+    for what, there, here in (("account", key.env.account, stack.account), ("region", key.env.region, stack.region)):
+        if not is_token(there) and there != here:
+            yield (
+                f"{argument} must not be encrypted with a KMS key that this app makes in another {what}, got one in "
+                f"{there}: its ARN is not known here; import the bucket with Bucket.from_bucket_attributes("
+                "encryption_key=Key.from_key_arn(…))"
+            )
+
+
 def bucket_problems(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[str]:
-    """Whether SageMaker would refuse a bucket for its region."""
+    """Whether SageMaker would refuse a bucket for its region, or a stack can't name its key."""
+    yield from key_problems("bucket", stack, bucket)
     region = bucket.env.region
     if not is_token(region) and not is_token(stack.region) and region != stack.region:
         yield (

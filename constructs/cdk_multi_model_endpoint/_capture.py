@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 
 from . import _validation as validate
+from ._bucket import key_problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,9 @@ class DataCapture:
     json_content_types: Sequence[str] = ()
     encryption_key: kms.IKey | None = None
 
-    def problems(self) -> Iterator[str]:
+    def problems(self, stack: cdk.Stack) -> Iterator[str]:
         """What SageMaker would refuse."""
+        yield from key_problems("data_capture bucket", stack, self.bucket, self.encryption_key)
         yield from validate.within("data_capture sampling_percentage", self.sampling_percentage, 0, 100, "percent")
         yield from validate.choices("data_capture capture", self.capture, ("Input", "Output"))
         yield from validate.content_types("data_capture csv_content_types", self.csv_content_types)
@@ -84,8 +87,9 @@ class CoreDump:
     prefix: str = "core-dumps/"
     encryption_key: kms.IKey | None = None
 
-    def problems(self) -> Iterator[str]:
+    def problems(self, stack: cdk.Stack) -> Iterator[str]:
         """What SageMaker would refuse."""
+        yield from key_problems("core_dump bucket", stack, self.bucket, self.encryption_key)
         yield from validate.destination("core_dump prefix", _url(self.bucket, self.prefix))
 
     def render(self) -> sagemaker.CfnEndpointConfig.CoreDumpConfigProperty:

@@ -16,6 +16,7 @@ from constructs import Construct, IValidation
 
 from . import _validation as validate
 from . import _warnings as advise
+from ._bucket import bucket_problems, bucket_warnings
 from ._capture import CoreDump, DataCapture
 from ._container import MultiModelContainer, PipelineContainer
 from ._deployment import DeploymentPolicy
@@ -97,7 +98,7 @@ class MultiModelEndpoint(InvocableEndpoint):
 
     Attributes:
         endpoint_name: What to pass as ``EndpointName``; a literal, so that other stacks can use it freely.
-        endpoint_arn: The endpoint's ARN, in lower case as SageMaker has it.
+        endpoint_arn: The endpoint's ARN.
         role: The execution role.
         variants: The production variants, in the order of their making.
         default_variant: The first of them.
@@ -170,15 +171,22 @@ class MultiModelEndpoint(InvocableEndpoint):
         raise_if_any(
             self,
             [
+                *validate.sequence("preprocessors", preprocessors),
+                *validate.sequence("postprocessors", postprocessors),
+            ],
+        )
+        raise_if_any(
+            self,
+            [
                 *validate.name("endpoint_name", endpoint_name),
                 *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
                 *self._problems(variant, container),
-                *(data_capture.problems() if data_capture is not None else []),
+                *(data_capture.problems(cdk.Stack.of(self)) if data_capture is not None else []),
             ],
         )
 
         self.endpoint_name = self._generate_name() if endpoint_name is None else endpoint_name
-        self.endpoint_arn = endpoint_arn(self, self.endpoint_name.lower())
+        self.endpoint_arn = endpoint_arn(self, self.endpoint_name)
         self._network = (
             Network(
                 self,
@@ -223,7 +231,8 @@ class MultiModelEndpoint(InvocableEndpoint):
     def from_endpoint_name(cls, scope: Construct, construct_id: str, endpoint_name: str) -> ImportedEndpoint:
         """An endpoint of the same account and region, by its name: it has the grants and, by ``find_variant``, metrics.
 
-        A name with capitals is granted in both spellings, since SageMaker's ARNs are in lower case.
+        A name with capitals is granted in lower case, too: SageMaker's ARNs were so until about mid-2023. One that is
+        known only at deployment is granted as it is.
         """
         return ImportedEndpoint(scope, construct_id, endpoint_name)
 
@@ -374,7 +383,10 @@ class MultiModelEndpoint(InvocableEndpoint):
     def _problems(self, options: VariantOptions, container: MultiModelContainer) -> Iterator[str]:
         """What SageMaker would refuse of a further variant."""
         yield from container_problems(self._pipeline(container))
-        yield from options.problems(container.image)
+        stack, store = cdk.Stack.of(self), container.model_store
+        if cdk.Stack.of(store) is not stack:  # what is wrong for the store's own stack, it has said itself
+            yield from bucket_problems(stack, store.bucket)
+        yield from options.problems(stack, container.image)
         together = [*self._options, options]
         yield from validate.variant_names([other.variant_name for other in together])
         if self._encryption_key is not None:
@@ -400,6 +412,9 @@ class MultiModelEndpoint(InvocableEndpoint):
         return self._bound[image]
 
     def _create_model(self, construct_id: str, container: MultiModelContainer) -> sagemaker.CfnModel:
+        stack, store = cdk.Stack.of(self), container.model_store
+        if cdk.Stack.of(store) is not stack:
+            warn(self, bucket_warnings(stack, store.bucket))
         containers = self._pipeline(container)
         images = [self._bind(each.image) for each in containers]
         raise_if_any(self, image_problems(images, self._network is not None))

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from . import _validation as validate
 from ._errors import raise_if_any
-from ._metrics import VariantMetrics
+from ._metrics import MetricOptions, VariantMetrics
 from ._tokens import is_token
 
 
@@ -19,7 +19,7 @@ class InvocableEndpoint(Construct):
 
     Attributes:
         endpoint_name: What to pass as ``EndpointName``.
-        endpoint_arn: Its ARN, in lower case as SageMaker has it.
+        endpoint_arn: Its ARN, with the name as it is given.
     """
 
     endpoint_name: str
@@ -42,8 +42,8 @@ class InvocableEndpoint(Construct):
         if target_models is None:
             conditions = None
         else:
-            problems = [problem for value in target_models for problem in validate.target_model_pattern(value)]
-            if not target_models:
+            problems = list(validate.target_model_patterns(target_models))
+            if not target_models and not problems:
                 problems.append("target_models must not be empty: leave it out to allow all models")
             raise_if_any(self, problems)
             conditions = {"StringLike": {"sagemaker:TargetModel": list(target_models)}}
@@ -55,11 +55,11 @@ class InvocableEndpoint(Construct):
         )
 
     def _arns(self) -> list[str]:
-        """The ARN, and the spelling of a name with capitals: which one is checked at invocation is not documented."""
-        arns = [self.endpoint_arn]
-        if not is_token(self.endpoint_name) and self.endpoint_name != self.endpoint_name.lower():
-            arns.append(endpoint_arn(self, self.endpoint_name))
-        return arns
+        """The ARN, also with the name in lower case: AWS has had both spellings, and documents neither."""
+        name = self.endpoint_name
+        if is_token(name) or name == name.lower():  # a token can't be put in lower case
+            return [self.endpoint_arn]
+        return [self.endpoint_arn, f"{self.endpoint_arn.removesuffix(name)}{name.lower()}"]
 
 
 class ImportedEndpoint(InvocableEndpoint):
@@ -69,12 +69,24 @@ class ImportedEndpoint(InvocableEndpoint):
         super().__init__(scope, construct_id)
         raise_if_any(self, validate.name("endpoint_name", name))
         self.endpoint_name = name
-        self.endpoint_arn = endpoint_arn(self, name.lower()) if arn is None else arn
+        self.endpoint_arn = endpoint_arn(self, name) if arn is None else arn
+        self._elsewhere = MetricOptions() if arn is None or is_token(arn) else _environment(arn)
 
     def find_variant(self, variant_name: str) -> VariantMetrics:
         """The metrics of a variant; that it exists can't be checked."""
         raise_if_any(self, validate.name("variant_name", variant_name))
-        return VariantMetrics(self.endpoint_name, variant_name)
+        return VariantMetrics(self, self.endpoint_name, variant_name, self._elsewhere)
+
+
+def _environment(arn: str) -> MetricOptions:
+    """Where the metrics of an endpoint are, as far as its ARN says it."""
+    _, _, _, region, account, _ = arn.split(":", 5)
+    known: MetricOptions = {}
+    if region and not is_token(region):
+        known["region"] = region
+    if account and not is_token(account):
+        known["account"] = account
+    return known
 
 
 def endpoint_arn(scope: Construct, name: str) -> str:

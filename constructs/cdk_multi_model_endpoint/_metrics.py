@@ -14,6 +14,7 @@ from typing import TypedDict, Unpack
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
 
 INVOCATION_METRICS = "AWS/SageMaker"
 INSTANCE_METRICS = "/aws/sagemaker/Endpoints"
@@ -53,8 +54,12 @@ class VariantMetrics:
 
     variant_name: str
 
-    def __init__(self, endpoint_name: str, variant_name: str) -> None:
+    def __init__(
+        self, scope: Construct, endpoint_name: str, variant_name: str, elsewhere: MetricOptions | None = None
+    ) -> None:
         self.variant_name = variant_name
+        self._metrics_scope = scope
+        self._elsewhere = elsewhere or MetricOptions()
         self._dimensions = {"EndpointName": endpoint_name, "VariantName": variant_name}
 
     def metric(self, namespace: str, metric_name: str, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
@@ -67,7 +72,10 @@ class VariantMetrics:
         """
         options.setdefault("statistic", "Average")
         options["dimensions_map"] = {**self._dimensions, **options.get("dimensions_map", {})}
-        return cloudwatch.Metric(namespace=namespace, metric_name=metric_name, **options)
+        options = {**self._elsewhere, **options}
+        metric = cloudwatch.Metric(namespace=namespace, metric_name=metric_name, **options)
+        # the CDK then names the endpoint's region and account where the metric is used in another
+        return metric.attach_to(self._metrics_scope)
 
     def metric_invocations(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Requests (Sum)."""

@@ -28,7 +28,10 @@ def check_network(
         for argument, value in given.items():
             if value is not None:
                 yield f"{argument} needs a vpc: give the VPC in which the containers are to run"
-    elif security_groups is not None and allow_all_outbound is not None:
+        return
+    if security_groups is not None:
+        yield from validate.sequence("security_groups", security_groups)
+    if security_groups is not None and allow_all_outbound is not None:
         yield "allow_all_outbound is for the security group made here: set it on your own security_groups instead"
 
 

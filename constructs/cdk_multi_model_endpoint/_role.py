@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 
@@ -14,7 +15,9 @@ from constructs import Construct, IDependable
 from ._capture import CoreDump, DataCapture
 from ._errors import warn
 from ._image_sources import BoundImage
+from ._keys import ENCRYPT, grant_key, grant_key_to_principal
 from ._store import ModelStore
+from ._tokens import is_token
 
 _TOKEN = re.compile(r"\$\{Token\[[^]]*\]\}")
 _NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
@@ -79,7 +82,8 @@ class ExecutionRole:
         if not self.mutable:
             return []
         repositories = [image.repository_arn for image in images if image.repository_arn is not None]
-        policy_id = f"ModelPolicy{_digest([*repositories, *urls, store.url, store.node.path])}"
+        providers = [image.credentials_provider.function_arn for image in images if image.credentials_provider]
+        policy_id = f"ModelPolicy{_digest(self._scope, [*repositories, *providers, *urls, store.url])}"
         existing = self._scope.node.try_find_child(policy_id)
         if existing is not None:
             return [existing]
@@ -108,7 +112,7 @@ class ExecutionRole:
         self._grant(["s3:PutObject"], [destination.bucket.arn_for_objects(f"{destination.prefix}*")])
         for key in (destination.encryption_key, destination.bucket.encryption_key):
             if key is not None:
-                self.permissions.append(key.grant_encrypt(self.role))
+                self.permissions.append(grant_key(self.role, key, *ENCRYPT))
 
     def grant_network(self) -> None:
         """Allow to put network interfaces into a VPC. EC2 knows no resources for most of these actions."""
@@ -129,7 +133,8 @@ class ExecutionRole:
 
     def grant_volume_key(self, key: kms.IKey) -> None:
         """Allow the key's use for volumes, by AWS services alone."""
-        self._grant(["kms:CreateGrant"], [key.key_arn], {"Bool": {"kms:GrantIsForAWSResource": "true"}})
+        for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        self.permissions.append(grant_key_to_principal(self.role, key, "kms:CreateGrant", conditions=for_aws))
 
     def _grant(
         self, actions: list[str], resources: list[str], conditions: dict[str, dict[str, object]] | None = None
@@ -141,7 +146,20 @@ class ExecutionRole:
         )
 
 
-def _digest(parts: Sequence[str]) -> str:
-    """A digest that is the same in every synth: tokens, numbered in the order of their making, don't count."""
-    text = "\n".join(sorted(_TOKEN.sub("*", part) for part in set(parts)))
+def _digest(scope: Construct, parts: Sequence[str]) -> str:
+    """A digest that is the same in every synth, and another one for other resources."""
+    text = "\n".join(sorted(_identity(scope, part) for part in set(parts)))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _identity(scope: Construct, part: str) -> str:
+    """A string with its tokens, which are numbered in the order of their making, named by what they refer to."""
+    if not is_token(part):
+        return part
+    names = [
+        f"{token.target.node.path}.{token.display_name}"
+        if isinstance(token, cdk.Reference)
+        else json.dumps(cdk.Stack.of(scope).resolve(token), sort_keys=True)
+        for token in cdk.Tokenization.reverse_string(part).tokens
+    ]
+    return " ".join([_TOKEN.sub("*", part), *names])

@@ -28,6 +28,7 @@ from . import _validation as validate
 from . import _warnings as advise
 from ._bucket import bucket_problems, bucket_warnings
 from ._errors import InvalidEndpointError, raise_if_any, warn
+from ._keys import DECRYPT, ENCRYPT, grant_key
 from ._stored_model import StoredModel
 from ._tokens import is_token
 
@@ -213,7 +214,7 @@ class ModelStore(Construct):
         """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
         grant = self._grant_objects(grantee, "s3:GetObject").combine(self._grant_list(grantee))
         key = self.bucket.encryption_key
-        return grant if key is None else grant.combine(key.grant_decrypt(grantee))
+        return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT))
 
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to add models under the prefix, to list them, and to encrypt them; for a pipeline that trains models.
@@ -234,7 +235,7 @@ class ModelStore(Construct):
         )
         key = self.bucket.encryption_key
         # A multipart upload also decrypts its own parts
-        return grant if key is None else grant.combine(key.grant_encrypt_decrypt(grantee))
+        return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT, *ENCRYPT))
 
     def _prepare(
         self, files: ExitStack, name: str, path: str | os.PathLike[str]
@@ -303,7 +304,7 @@ class ModelStore(Construct):
             )
             write = self._grant_objects(uploader, "s3:PutObject")
             key = self.bucket.encryption_key
-            self._permission = [read, write] if key is None else [read, write, key.grant_encrypt(uploader)]
+            self._permission = [read, write] if key is None else [read, write, grant_key(uploader, key, *ENCRYPT)]
         return self._permission
 
 

@@ -93,7 +93,9 @@ class TritonSettings:
             yield f"model_load_gpu_limit must be a share above 0 and at most 1, got {limit}"
         if self.inference_type not in (None, "infer", "generate", "generate_stream"):
             yield f"inference_type must be 'infer', 'generate' or 'generate_stream', got {self.inference_type!r}"
-        for value in self.additional_args:
+        wrong = list(validate.sequence("additional_args", self.additional_args))
+        yield from wrong
+        for value in () if wrong else self.additional_args:
             if not value or len(value.split()) != 1:
                 yield f"additional_args must be single arguments without blanks, got {value!r}"
 

@@ -48,6 +48,14 @@ def name(argument: str, value: str | None) -> Iterator[str]:
         )
 
 
+def sequence(argument: str, values: object) -> Iterator[str]:
+    """Several values. A string is a sequence, too, of its letters: ``"tenant_a*"`` would allow ``"*"``."""
+    if isinstance(values, str):
+        yield f"{argument} must be a list, got the string {values!r}: write [{values!r}]"
+    elif not isinstance(values, Sequence):
+        yield f"{argument} must be a list, got {values!r}"
+
+
 def at_least(argument: str, value: float, minimum: float) -> Iterator[str]:
     """A number with a lower bound."""
     if not is_token(value) and not value >= minimum:
@@ -193,8 +201,17 @@ def model_name(argument: str, value: str) -> Iterator[str]:
     yield from packing.model_name_problems(argument, value)
 
 
+def target_model_patterns(values: Sequence[str]) -> Iterator[str]:
+    """Patterns of target models in a policy."""
+    wrong = list(sequence("target_models", values))
+    yield from wrong or (problem for value in values for problem in target_model_pattern(value))
+
+
 def target_model_pattern(value: str) -> Iterator[str]:
     """A pattern of target models in a policy."""
+    if not isinstance(value, str):
+        yield f"target_models must be strings, got {value!r}"
+        return
     if is_token(value):
         return
     if not value or len(value) > TARGET_MODEL_MAX:
@@ -234,12 +251,17 @@ def encryption_key(argument: str, value: str) -> Iterator[str]:
 
 def choices(argument: str, values: Sequence[str], known: Sequence[str]) -> Iterator[str]:
     """Values out of a list, each once, and one at least."""
-    if not values or len(set(values)) < len(values) or not set(values) <= set(known):
+    if wrong := list(sequence(argument, values)):
+        yield from wrong
+    elif not values or len(set(values)) < len(values) or not set(values) <= set(known):
         yield f"{argument} must be one or more of {', '.join(known)}, got {', '.join(values) or 'none'}"
 
 
 def content_types(argument: str, values: Sequence[str]) -> Iterator[str]:
     """Content types of captured data."""
+    if wrong := list(sequence(argument, values)):
+        yield from wrong
+        return
     if len(values) > CONTENT_TYPES_MAX:
         yield f"{argument} must be at most {CONTENT_TYPES_MAX}, got {len(values)}"
     for value in values:

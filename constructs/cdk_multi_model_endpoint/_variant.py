@@ -42,7 +42,7 @@ class VariantOptions:
     core_dump: CoreDump | None
     routing_strategy: RoutingStrategy | None
 
-    def problems(self, image: InferenceImage) -> Iterator[str]:
+    def problems(self, stack: cdk.Stack, image: InferenceImage) -> Iterator[str]:
         """What SageMaker would refuse."""
         yield from validate.name("variant_name", self.variant_name)
         yield from validate.instance_type("instance_type", self.instance_type)
@@ -54,7 +54,7 @@ class VariantOptions:
             yield from validate.within(argument, _seconds(getattr(self, argument)), 60, 3600, "seconds")
 
         if self.core_dump is not None:
-            yield from self.core_dump.problems()
+            yield from self.core_dump.problems(stack)
 
     def warnings(self, image: InferenceImage, image_uri: str) -> Iterator[tuple[str, str]]:
         """What AWS advises against, with the ids to acknowledge it by."""
@@ -112,7 +112,7 @@ class ProductionVariant(VariantMetrics):
         model_cache: bool,
         on_autoscaled: Callable[[], None],
     ) -> None:
-        super().__init__(endpoint_name, options.variant_name)
+        super().__init__(scope, endpoint_name, options.variant_name)
         self.instance_type = options.instance_type
         self.initial_instance_count = options.initial_instance_count
         self.model_cache = model_cache

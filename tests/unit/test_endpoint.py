@@ -158,10 +158,10 @@ def test_generates_a_stable_legal_name(make_endpoint: MakeEndpoint) -> None:
     assert again.endpoint_name == names[0]
 
 
-def test_arn_is_a_literal_in_lower_case(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+def test_arn_is_a_literal_with_the_name_as_given(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     endpoint = make_endpoint(endpoint_name="Mine")
     assert stack.resolve(endpoint.endpoint_arn) == {
-        "Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":sagemaker:us-west-2:123456789012:endpoint/mine"]]
+        "Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":sagemaker:us-west-2:123456789012:endpoint/Mine"]]
     }
 
 

@@ -76,7 +76,7 @@ def test_a_name_with_capitals_is_granted_in_both_spellings(
 ) -> None:
     make_endpoint(endpoint_name="Mine").grant_invoke(role)
     names = [part["Fn::Join"][1][-1].rpartition("/")[2] for part in granted(stack)["Resource"]]
-    assert names == ["mine", "Mine"]
+    assert names == ["Mine", "mine"]
 
 
 class TestImported:

@@ -25,7 +25,7 @@ METRICS = {
     "gpu_utilization": ("/aws/sagemaker/Endpoints", "GPUUtilization", "Average"),
     "gpu_memory_utilization": ("/aws/sagemaker/Endpoints", "GPUMemoryUtilization", "Average"),
 }
-VARIANT = VariantMetrics("theirs", "AllTraffic")
+VARIANT = VariantMetrics(cdk.Stack(cdk.App()), "theirs", "AllTraffic")
 DIMENSIONS = {"EndpointName": "theirs", "VariantName": "AllTraffic"}
 
 

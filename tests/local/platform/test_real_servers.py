@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import io
 import json
 import sys
@@ -83,7 +84,8 @@ def test_real_models_answer_through_cold_calls_an_eviction_and_a_kill(run, kind,
 
         _, *server = list(processes_of(instance.directory))  # the first one is the launcher of the others
         for process in server:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # gone with the one before it
+                process.kill()
         _, alive = await asyncio.to_thread(psutil.wait_procs, server, 10)
         assert server
         assert not alive
