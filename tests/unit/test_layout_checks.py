@@ -20,7 +20,7 @@ def check(tmp_path: Path, family: str | None, files: dict[str, str], program: st
             path.mkdir(parents=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text or "\n")
     return check_layout(inspect(tmp_path / "model")[1], ModelServer(family, program))
 
 

@@ -5,7 +5,8 @@ same name and refuse the same mistakes. It needs the standard library alone: the
 extra, and the command must not need the CDK.
 """
 
-from .archive import Artifact, Contents, InvalidModelError, inspect, packed
+from .archive import Artifact, Contents, inspect, packed
+from .errors import InvalidModelError
 from .findings import Findings
 from .layout import ModelServer, check_layout
 from .naming import DIGEST_LENGTH, OBJECT_KEY_MAX, model_name_problems, object_key_problems, target_model

@@ -52,6 +52,8 @@ def _xgboost(contents: Contents, _: str | None, findings: Findings) -> None:
                 f"path must hold nothing but boosters at its root, since the XGBoost container loads every file there "
                 f"as one, got '{name}': move it to a sub-folder"
             )
+        elif name in contents.empty:
+            findings.problem(f"path must hold boosters at its root, got '{name}' without content: write it again")
     if len(models) > 1:
         findings.warn(
             "xgboostSeveralModels",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .archive import IGNORED, InvalidModelError
+from .archive import IGNORED
+from .errors import InvalidModelError, reading
 
 _ARCHIVES = (".tar.gz", ".tgz")
 
@@ -24,12 +25,20 @@ def models_in(directory: str | os.PathLike[str], folder: str | None = None) -> d
         InvalidModelError: If there is no such folder, it holds no model, or two of the same name.
     """
     root = Path(directory)
+    with reading(root):
+        return _found(root, folder)
+
+
+def _found(root: Path, folder: str | None) -> dict[str, Path]:
     if not root.is_dir():
         raise InvalidModelError([f"directory must be a folder of models, got '{root}', which is none"])
     found: dict[str, Path] = {}
     problems = []
     for path in sorted(root.iterdir()):
         if path.name.startswith(".") or path.name in IGNORED:
+            continue
+        if not path.exists():
+            problems.append(f"directory must hold models, got the broken link {str(path)!r}: remove or mend it")
             continue
         name = model_name_of(path)
         if name is None:
@@ -42,7 +51,7 @@ def models_in(directory: str | os.PathLike[str], folder: str | None = None) -> d
                 "rename one"
             )
         found.setdefault(name, path)
-    if not found:
+    if not found and not problems:
         problems.append(f"directory must hold a sub-folder or .tar.gz file per model, got '{root}', which has neither")
     if problems:
         raise InvalidModelError(problems)

@@ -223,6 +223,9 @@ def _check_versions(model: _Model, backend: str, platform: str) -> None:
                 f"path must hold '{model.path(f'{version}/{expected[0]}')}' for the backend {backend!r}: add it, or "
                 "name the file that there is in default_model_filename"
             )
+        for name in expected:
+            if model.path(f"{version}/{name}") in model.contents.empty:
+                findings.problem(f"path must hold a model, got '{model.path(f'{version}/{name}')}' without content")
 
 
 def _check_completed(model: _Model, served: list[int]) -> None:

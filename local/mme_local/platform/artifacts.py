@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,15 +18,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mme_local.packing.members import MAX_HEADER, folders_above, member_problem
 from mme_local.spec import split_s3_url
 
 _CHUNK = 1024 * 1024
-# tarfile reads long names and pax headers into memory in one piece, so that their size must be bounded before it does.
-_MAX_HEADER = 1024 * 1024
 # In stream mode tarfile reads a record of 20 blocks at a time: it is always a little ahead of the member at hand.
 _READ_AHEAD = 2 * tarfile.RECORDSIZE
-# tarfile makes, and shutil removes, folders by recursion.
-_MAX_DEPTH = 100
 # With a limit on the size of files, such as a container's, the kernel says EFBIG.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -214,7 +211,7 @@ def _extract_members(tar: tarfile.TarFile, stream: _Bounded, directory: Path, ma
             return size
         _check_member(member)
         # Folders that a name implies are made like members
-        implied = set(_folders_above(member.name)) - folders
+        implied = set(folders_above(member.name)) - folders
         folders |= implied
         count += 1 + len(implied)
         if count > max_members:
@@ -227,24 +224,8 @@ def _extract_members(tar: tarfile.TarFile, stream: _Bounded, directory: Path, ma
 
 def _check_member(member: tarfile.TarInfo) -> None:
     """Refuse what a model archive never needs, before ``filter="data"`` has its say."""
-    name = member.name
-    if name.startswith(("/", "\\")) or (len(name) > 1 and name[1] == ":"):
-        raise ArtifactRejected(f"member {name!r} has an absolute name")
-    if ".." in name.replace("\\", "/").split("/"):
-        raise ArtifactRejected(f"member {name!r} leaves the model's directory")
-    if member.issym() or member.islnk():
-        raise ArtifactRejected(f"member {name!r} is a link")
-    if name.count("/") > _MAX_DEPTH:
-        raise ArtifactRejected(f"member {name[:100]!r} is in more than {_MAX_DEPTH} folders")
-    if member.size < 0:
-        raise ArtifactRejected(f"member {name!r} has a size of {member.size} bytes")
-    if member.issparse() or not (member.isreg() or member.isdir()):
-        raise ArtifactRejected(f"member {name!r} is neither a plain file nor a folder")
-
-
-def _folders_above(name: str) -> Iterator[str]:
-    *parts, _ = [part for part in name.split("/") if part not in ("", ".")] or [""]
-    return ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    if problem := member_problem(member):
+        raise ArtifactRejected(f"member {member.name[:100]!r} {problem}")
 
 
 class _Bounded:
@@ -259,7 +240,7 @@ class _Bounded:
 
     def allow_header(self) -> None:
         """Let one member's header through, and a little more for what tarfile reads ahead."""
-        self._until = _MAX_HEADER + _READ_AHEAD
+        self._until = MAX_HEADER + _READ_AHEAD
 
     def allow_data(self, size: int) -> None:
         """Let one member's content through, if there can be as much as its header claims."""

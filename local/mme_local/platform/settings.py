@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mme_local.packing.members import MAX_BYTES, MAX_MEMBERS
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -39,7 +41,7 @@ class Settings:
     max_restarts: int = 5
     restart_cooldown: float = 60.0
     publish_interval: float = 10.0
-    max_members: int = 10_000
-    max_unpacked_bytes: int = 20 * 1024**3
+    max_members: int = MAX_MEMBERS
+    max_unpacked_bytes: int = MAX_BYTES
     parallel_transfers: int = 8
     spread_at: int = 8

@@ -1,0 +1,43 @@
+"""What is wrong with a model's files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class InvalidModelError(ValueError):
+    """Something that can't be a model.
+
+    Attributes:
+        problems: One message per problem.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say in words which file or folder can't be read."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"path must be readable, got {os.fspath(error.filename or path)!r}: {error.strerror or error}"
+        raise InvalidModelError([problem]) from error
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Say in words that there is no room for what is packed."""
+    try:
+        yield
+    except OSError as error:
+        problem = (
+            f"path can't be packed in {tempfile.gettempdir()!r}: {error.strerror or error}; free space there, or set "
+            "TMPDIR to another folder"
+        )
+        raise InvalidModelError([problem]) from error
