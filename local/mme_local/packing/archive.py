@@ -154,7 +154,9 @@ def _checked(path: Path, members: Iterable[_Member]) -> list[_Member]:
     elif not any(file.size for file in files):
         problems.append(f"path must hold a model, got '{path}', whose files are all empty")
     if pointers := [file.name for file in files if _is_pointer(file)]:
-        problems.append(f"path must hold files, got Git LFS's pointers {_some(pointers)} in '{path}': run 'git lfs pull'")
+        problems.append(
+            f"path must hold files, got Git LFS's pointers {_some(pointers)} in '{path}': run 'git lfs pull'"
+        )
     if problems:
         raise InvalidModelError(problems)
     return found

@@ -27,6 +27,7 @@ class UnchangedFile(io.FileIO):
             super().__init__(path)
         self._found = os.fstat(self.fileno())
         if self._found.st_size != size:
+            self.close()
             self._refuse()
 
     def read(self, size: int | None = -1) -> bytes:
@@ -41,11 +42,10 @@ class UnchangedFile(io.FileIO):
         """Close it, and see that it is what it was."""
         now = os.fstat(self.fileno())
         self.close()
-        if (now.st_size, now.st_mtime_ns) != (self._found.st_size, self._found.st_mtime_ns):
+        if kind is None and (now.st_size, now.st_mtime_ns) != (self._found.st_size, self._found.st_mtime_ns):
             self._refuse()
 
     def _refuse(self) -> None:
-        self.close()
         raise InvalidModelError(
             [f"path must not change while it is packed, got {str(self._path)!r}, which did: wait until it is written"]
         )
