@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from mme_local.packing import Artifact, target_model
 
+from ._asset import packed_asset
 from ._errors import warn
 
 if TYPE_CHECKING:
@@ -39,13 +39,7 @@ class StoredModel(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.target_model = target_model(name, artifact.digest)
-        asset = s3_assets.Asset(
-            self,
-            "Asset",
-            path=str(artifact.path),
-            asset_hash=artifact.digest,
-            asset_hash_type=cdk.AssetHashType.CUSTOM,
-        )
+        asset = packed_asset(self, artifact)
         copy = cr.AwsSdkCall(
             service="S3",
             action="copyObject",

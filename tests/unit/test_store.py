@@ -169,6 +169,19 @@ class TestAddModel:
         (warning,) = warnings(stack)
         assert "[ack: cdk-multi-model-endpoint:manyModels]" in warning
 
+    @pytest.mark.parametrize("stage", [False, True])
+    def test_keeps_the_archive_where_assets_are_not_staged(self, model: Path, stage: bool) -> None:
+        """As with ``cdk synth --no-staging``, after which SAM reads the assets where the template says they are."""
+        app = cdk.App(context={"aws:cdk:disable-asset-staging": True})
+        stack = cdk.Stack(cdk.Stage(app, "Stage") if stage else app, "Stack")
+        ModelStore(stack, "Models").add_model("resnet", model)
+        app.synth()
+        (manifest,) = Path(app.outdir).rglob("*Stack*.assets.json")
+        paths = [asset["source"]["path"] for asset in json.loads(manifest.read_text())["files"].values()]
+        (archive,) = [Path(manifest.parent, path) for path in paths if path.endswith(".tar.gz")]
+        with tarfile.open(archive) as tar:
+            assert tar.getnames() == ["code/inference.py", "weights.bin"]
+
     def test_leaves_no_trace_of_a_refused_model(self, stack: cdk.Stack, model: Path, tmp_path: Path) -> None:
         store = ModelStore(stack, "Models", bucket=imported(stack))
         with pytest.raises(InvalidEndpointError, match=r"Models/resnet is not valid:\n  - path must be"):
