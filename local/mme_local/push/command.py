@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import boto3
 import click
@@ -26,7 +28,7 @@ FRAMEWORKS = {
     "triton": "sagemaker-tritonserver",
     "xgboost": "xgboost",
 }
-_INTERRUPTED = 130
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 def _destination(context: click.Context, parameter: click.Parameter, value: str) -> Destination:
@@ -34,6 +36,29 @@ def _destination(context: click.Context, parameter: click.Parameter, value: str)
         return Destination.parse(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End in order at any signal that ends a program, so that no file is left, and with the status that tells which."""
+    received = signal.SIGINT
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        nonlocal received
+        received = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    # What is ignored stays so, as with nohup
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in handled}
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("interrupted: run the same command again to go on", err=True)
+        raise SystemExit(128 + received) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @click.command()
@@ -51,6 +76,7 @@ def _destination(context: click.Context, parameter: click.Parameter, value: str)
     "--jobs", default=4, show_default=True, type=click.IntRange(min=1), help="How many models to upload at a time."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be uploaded, and upload nothing.")
+@_interruptible()
 def push(
     sources: tuple[Path, ...],
     destination: Destination,
@@ -111,9 +137,10 @@ def _push(
         if dry_run or not waiting:
             return there, []
         failures = []
+        futures: dict[Future[None], Planned] = {}
         with _Progress(console) as progress, ThreadPoolExecutor(jobs) as pool:
-            futures = {pool.submit(progress.upload, uploader, model): model for model in waiting}
             try:
+                futures.update((pool.submit(progress.upload, uploader, model), model) for model in waiting)
                 for future in as_completed(futures):
                     target = futures[future].target_model
                     if failure := _failure(future, destination):
@@ -138,7 +165,11 @@ class _Progress(Progress):
     def upload(self, uploader: Uploader, model: Planned) -> None:
         task = self.add_task(f"packing {model.target_model}", total=None)
         try:
-            with packed(model.source) as artifact:
+            with packed(model.source, uploader.check) as artifact:
+                if artifact.digest != model.digest:
+                    raise InvalidModelError(
+                        [f"'{model.source}' has changed since it was checked: wait until it is written, and push again"]
+                    )
                 size = artifact.path.stat().st_size
                 self.update(task, description=model.target_model, total=size)
                 uploaded = uploader.upload(artifact.path, model.target_model, lambda done: self.advance(task, done))
@@ -162,9 +193,6 @@ def _explained(destination: Destination) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise click.ClickException(f"nothing was uploaded: {_words(error, destination)}") from None
-    except KeyboardInterrupt:
-        click.echo("interrupted: run the same command again to go on", err=True)
-        raise SystemExit(_INTERRUPTED) from None
 
 
 def _words(error: Exception, destination: Destination) -> str:

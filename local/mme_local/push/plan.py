@@ -48,11 +48,13 @@ class Planned:
     Attributes:
         source: Its directory or archive.
         target_model: What it will be called.
+        digest: Of its content.
         size: The bytes of its files.
     """
 
     source: Path
     target_model: str
+    digest: str
     size: int
 
 
@@ -103,7 +105,7 @@ def plan(models: dict[str, Path], destination: Destination, family: str | None) 
         findings = check_layout(contents, ModelServer(family))
         problems += _named(name, [*own, *findings.problems])
         warnings += _named(name, [message for _, message in findings.warnings])
-        planned.append(Planned(path, target, contents.size))
+        planned.append(Planned(path, target, digest, contents.size))
     if problems:
         raise InvalidModelError(problems)
     return planned, warnings

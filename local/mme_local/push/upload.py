@@ -22,6 +22,10 @@ PART_BYTES = 16 * 1024**2
 _PARTS_MAX = 10_000
 _MEBIBYTE = 1024**2
 _DENIED = {"AccessDenied", "403"}
+_EXISTS = {"PreconditionFailed", "412"}
+# What a push of the same content at the same time does to this one
+_OVERTAKEN = {"NoSuchUpload", "InvalidPart", "ConditionalRequestConflict"}
+_ATTEMPTS = 3
 
 Progress = Callable[[int], None]
 
@@ -53,9 +57,15 @@ class Uploader:
         """Begin no further request for a part; the uploads fail, and can be gone on with."""
         self._stopped.set()
 
-    def existing(self) -> set[str]:
-        """The target models that are there."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+    def check(self) -> None:
+        """Raise ``Stopped`` when it was stopped."""
+        if self._stopped.is_set():
+            raise Stopped
+
+    def existing(self, target_model: str = "") -> set[str]:
+        """The target models that are there, of those that begin so."""
+        prefix = self._prefix + target_model
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         return {item["Key"].removeprefix(self._prefix) for page in pages for item in page.get("Contents", ())}
 
     def upload(self, path: Path, target_model: str, progress: Progress) -> bool:
@@ -69,21 +79,33 @@ class Uploader:
         Returns:
             Whether it was uploaded; False when somebody else was faster.
         """
-        key = self._prefix + target_model
-        if path.stat().st_size > PART_BYTES:
-            return self._upload_parts(path, key, progress)
-        body = path.read_bytes()
-        try:
-            self._once(self._client.put_object, Bucket=self._bucket, Key=key, Body=body)
-        except ClientError as error:
-            if _code(error) not in ("PreconditionFailed", "412"):
-                raise
-            return False
-        progress(len(body))
-        return True
+        attempts = 0
+        while True:
+            try:
+                self._upload(path, self._prefix + target_model, progress, again=attempts > 0)
+            except ClientError as error:
+                if _code(error) in _EXISTS:
+                    return False
+                if _code(error) not in _OVERTAKEN:
+                    raise
+                if target_model in self.existing(target_model):
+                    return False
+                attempts += 1
+                if attempts == _ATTEMPTS:
+                    raise
+            else:
+                return True
 
-    def _upload_parts(self, path: Path, key: str, progress: Progress) -> bool:
-        unfinished = self._unfinished(key)
+    def _upload(self, path: Path, key: str, progress: Progress, *, again: bool) -> None:
+        self.check()
+        if path.stat().st_size > PART_BYTES:
+            self._upload_parts(path, key, progress, [] if again else self._unfinished(key))
+            return
+        body = path.read_bytes()
+        self._once(self._client.put_object, Bucket=self._bucket, Key=key, Body=body)
+        progress(len(body))
+
+    def _upload_parts(self, path: Path, key: str, progress: Progress, unfinished: list[str]) -> None:
         upload_id = (
             unfinished[-1]
             if unfinished
@@ -102,14 +124,10 @@ class Uploader:
                 MultipartUpload={"Parts": parts},
             )
         except ClientError as error:
-            if _code(error) not in ("PreconditionFailed", "412"):
-                raise
-            self._abort(key, upload_id)
-            return False
-        finally:
-            for other in unfinished[:-1]:
-                self._abort(key, other)
-        return True
+            if _code(error) in _EXISTS:
+                self._abort(key, upload_id, *unfinished[:-1])
+            raise
+        self._abort(key, *unfinished[:-1])
 
     def _send(
         self, path: Path, key: str, upload_id: str, done: dict[int, dict[str, Any]], progress: Progress
@@ -119,8 +137,7 @@ class Uploader:
         part_size = _part_size(size)
 
         def send(number: int) -> dict[str, Any]:
-            if self._stopped.is_set():
-                raise Stopped
+            self.check()
             with path.open("rb") as file:
                 file.seek((number - 1) * part_size)
                 body = file.read(part_size)
@@ -168,12 +185,13 @@ class Uploader:
                 raise
             return {}
 
-    def _abort(self, key: str, upload_id: str) -> None:
-        try:
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
-        except ClientError as error:
-            if _code(error) != "NoSuchUpload":
-                raise
+    def _abort(self, key: str, *upload_ids: str) -> None:
+        for upload_id in upload_ids:
+            try:
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+            except ClientError as error:
+                if _code(error) != "NoSuchUpload":
+                    raise
 
     def _once(self, call: Callable[..., Any], **arguments: Any) -> None:
         """Write an object unless it exists. An S3 that knows no such condition overwrites it by the same content."""

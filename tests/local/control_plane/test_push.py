@@ -6,20 +6,26 @@ import io
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from botocore.awsrequest import AWSResponse
+from click.testing import CliRunner
 
 from cdk_multi_model_endpoint import ModelStore
 from mme_local.packing import packed
-from mme_local.push.plan import Destination
+from mme_local.push import push as command_of_push
+from mme_local.push.plan import Destination, plan
 from mme_local.push.upload import PART_BYTES, Stopped, Uploader
 
 Push = Callable[..., subprocess.CompletedProcess[str]]
@@ -132,32 +138,66 @@ def test_uploads_a_changed_model_beside_the_old_one(push: Push, control_plane: A
     assert len(objects(control_plane, bucket)) == 2
 
 
+class Gate:
+    """An S3 whose answer to the first request that matches is never given: the connection ends instead."""
+
+    def __init__(self, url: str, held: bytes) -> None:
+        self._target = int(url.rpartition(":")[2])
+        self._held = held
+        self.reached = threading.Event()
+        self._open = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Gate:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open()
+        self._listener.close()
+
+    def open(self) -> None:
+        """End the connection that is held."""
+        self._open.set()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._relay, args=(source, target), daemon=True).start()
+
+    def _relay(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if self._held in data:
+                    self.reached.set()
+                    self._open.wait()
+                    break
+                target.sendall(data)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
 def test_goes_on_with_an_interrupted_upload(
-    push: Push,
-    command: Callable[..., subprocess.Popen[str]],
-    control_plane: Any,
-    bucket: str,
-    large: Path,
-    eventually: Callable[..., Any],
+    push: Push, command: Callable[..., subprocess.Popen[str]], control_plane: Any, bucket: str, large: Path
 ) -> None:
     client = control_plane.client("s3")
-    broken_off = command(large, f"s3://{bucket}/models/", "--jobs", "1")
-
-    def parts() -> list[Any]:
-        found = [
-            client.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]).get("Parts", [])
-            for upload in unfinished(control_plane, bucket)
-        ]
-        return found[0] if found else []
-
-    eventually(parts)
-    broken_off.send_signal(signal.SIGINT)
-    output, errors = broken_off.communicate(timeout=60)
+    with Gate(control_plane.url, b"partNumber=3") as gate:
+        settings = {"AWS_ENDPOINT_URL": gate.url, "AWS_MAX_ATTEMPTS": "1"}
+        broken_off = command(large, f"s3://{bucket}/models/", "--jobs", "1", **settings)
+        assert gate.reached.wait(60)
+        broken_off.send_signal(signal.SIGINT)
+        gate.open()
+        output, errors = broken_off.communicate(timeout=60)
     assert (broken_off.returncode, output) == (130, "")
     assert "run the same command again to go on" in errors
     (upload,) = unfinished(control_plane, bucket)
-    before = {part["PartNumber"]: part["LastModified"] for part in parts()}
-    assert 0 < len(before) < 4
+    parts = client.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])["Parts"]
+    assert [part["PartNumber"] for part in parts] == [1, 2]
 
     (target,) = push(large, f"s3://{bucket}/models/").stdout.splitlines()
     assert unfinished(control_plane, bucket) == []
@@ -166,6 +206,136 @@ def test_goes_on_with_an_interrupted_upload(
     # It completed that very upload rather than another
     with pytest.raises(client.exceptions.ClientError, match="NoSuchUpload"):
         client.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_leaves_no_file_when_it_is_ended(
+    command: Callable[..., subprocess.Popen[str]],
+    control_plane: Any,
+    bucket: str,
+    models: Path,
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with Gate(control_plane.url, f"PUT /{bucket}/".encode()) as gate:
+        settings = {"AWS_ENDPOINT_URL": gate.url, "AWS_MAX_ATTEMPTS": "1", "TMPDIR": str(scratch)}
+        ended = command(models / "iris", f"s3://{bucket}/models/", **settings)
+        assert gate.reached.wait(60)
+        assert len([*scratch.rglob("model.tar.gz")]) == 1
+        ended.send_signal(number)
+        gate.open()
+        output, _ = ended.communicate(timeout=60)
+    assert (ended.returncode, output) == (128 + number, "")
+    assert [*scratch.iterdir()] == []
+
+
+def test_can_be_interrupted_while_it_reads_the_models(
+    command: Callable[..., subprocess.Popen[str]], tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    with (model / "xgboost-model").open("wb") as file:
+        file.truncate(1024**4)  # which takes an hour to read
+    reading = command(model, "s3://b/models/")
+    opened = Path(f"/proc/{reading.pid}/fd")
+    eventually(lambda: any(link.is_symlink() and link.readlink() == model / file.name for link in opened.iterdir()))
+    reading.send_signal(signal.SIGINT)
+    output, errors = reading.communicate(timeout=60)
+    assert (reading.returncode, output) == (130, "")
+    assert "Traceback" not in errors
+
+
+def test_publishes_nothing_under_the_digest_of_another_content(
+    control_plane: Any, bucket: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that changes between its being named and its being packed."""
+
+    def planned(*arguments: Any) -> Any:
+        found = plan(*arguments)
+        (models / "iris" / "xgboost-model").write_bytes(b"changed")
+        return found
+
+    for name, value in control_plane.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("mme_local.push.command.plan", planned)
+    result = CliRunner().invoke(command_of_push, [str(models / "iris"), f"s3://{bucket}/models/"])
+    assert result.exit_code == 1
+    assert "iris' has changed since it was checked: wait until it is written, and push again" in result.output
+    assert objects(control_plane, bucket) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "completes"), [("ListParts", False), ("UploadPart", False), ("CompleteMultipartUpload", True)]
+)
+def test_leaves_a_model_to_a_push_that_is_faster(
+    control_plane: Any, bucket: str, large: Path, before: str, completes: bool
+) -> None:
+    """Two pushes send the parts of one upload, which the other one completes; S3 lets an upload be completed twice."""
+    with ThreadPoolExecutor(2) as pool, packed(large) as artifact:
+
+        def uploader(client: Any) -> Uploader:
+            return Uploader(client, Destination(bucket, "models/"), pool)
+
+        begun = uploader(control_plane.client("s3"))
+        with pytest.raises(Stopped):
+            begun.upload(artifact.path, "large.tar.gz", lambda _: begun.stop())
+        faster: list[bool] = []
+
+        def overtake(**_: Any) -> None:
+            if not faster:
+                faster.append(True)
+                with ThreadPoolExecutor(1) as other:
+                    own = Uploader(control_plane.client("s3"), Destination(bucket, "models/"), other)
+                    faster[:] = [own.upload(artifact.path, "large.tar.gz", lambda _: None)]
+
+        client = control_plane.client("s3")
+        client.meta.events.register(f"before-call.s3.{before}", overtake)
+        assert uploader(client).upload(artifact.path, "large.tar.gz", lambda _: None) is completes
+        assert faster == [True]
+        body = client.get_object(Bucket=bucket, Key="models/large.tar.gz")["Body"].read()
+        assert body == artifact.path.read_bytes()
+    assert unfinished(control_plane, bucket) == []
+
+
+def test_begins_anew_when_its_upload_is_aborted(control_plane: Any, bucket: str, large: Path) -> None:
+    client, aborted = control_plane.client("s3"), []
+
+    def abort(**_: Any) -> None:
+        if not aborted:
+            (upload,) = unfinished(control_plane, bucket)
+            aborted.append(upload["UploadId"])
+            client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+
+    client.meta.events.register("before-call.s3.CompleteMultipartUpload", abort)
+    with ThreadPoolExecutor(2) as pool, packed(large) as artifact:
+        uploader = Uploader(client, Destination(bucket, "models/"), pool)
+        assert uploader.upload(artifact.path, "large.tar.gz", lambda _: None)
+        body = client.get_object(Bucket=bucket, Key="models/large.tar.gz")["Body"].read()
+        assert body == artifact.path.read_bytes()
+    assert len(aborted) == 1
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_settles_a_conflict_of_two_writes(control_plane: Any, bucket: str, models: Path, there: bool) -> None:
+    """S3 answers 409 to conditional writes at the same time."""
+    client, conflicts = control_plane.client("s3"), []
+
+    def conflict(**_: Any) -> Any:
+        if conflicts:
+            return None
+        conflicts.append(True)
+        if there:
+            control_plane.client("s3").put_object(Bucket=bucket, Key="models/a.tar.gz", Body=b"same")
+        body = b"<Error><Code>ConditionalRequestConflict</Code></Error>"
+        return AWSResponse("", 409, {}, None), {"Error": {"Code": "ConditionalRequestConflict", "Message": str(body)}}
+
+    client.meta.events.register("before-call.s3.PutObject", conflict)
+    with ThreadPoolExecutor(1) as pool:
+        uploader = Uploader(client, Destination(bucket, "models/"), pool)
+        assert uploader.upload(models / "churn.tar.gz", "a.tar.gz", lambda _: None) is not there
+    assert [*objects(control_plane, bucket)] == ["models/a.tar.gz"]
 
 
 def test_sends_no_part_again_that_is_there(control_plane: Any, bucket: str, large: Path) -> None:
