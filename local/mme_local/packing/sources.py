@@ -60,6 +60,7 @@ def _found(root: Path, folder: str | None) -> dict[str, Path]:
 
 def model_name_of(path: Path) -> str | None:
     """What a model is called by its path: a folder's or an archive's name; None for any other file."""
-    if path.is_dir():
-        return path.name
+    with reading(path):
+        if path.is_dir():
+            return path.name
     return next((path.name.removesuffix(suffix) for suffix in _ARCHIVES if path.name.endswith(suffix)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,8 @@ def plan(models: dict[str, Path], destination: Destination, family: str | None) 
 
 
 def _single(source: Path, name: str | None, folder: str | None) -> dict[str, Path]:
-    named = name or model_name_of(source.resolve())
+    # Not Path.resolve, which raises at a link to itself
+    named = name or model_name_of(Path(os.path.realpath(source)))
     if named is None:
         raise InvalidModelError([f"SOURCE must be a model's directory or .tar.gz file, got '{source}'"])
     return {f"{folder.strip('/')}/{named}" if folder else named: source}

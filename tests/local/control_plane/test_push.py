@@ -273,7 +273,7 @@ def test_leaves_a_model_to_a_push_that_is_faster(
     control_plane: Any, bucket: str, large: Path, before: str, completes: bool
 ) -> None:
     """Two pushes send the parts of one upload, which the other one completes; S3 lets an upload be completed twice."""
-    with ThreadPoolExecutor(2) as pool, packed(large) as artifact:
+    with ThreadPoolExecutor(1) as pool, packed(large) as artifact:
 
         def uploader(client: Any) -> Uploader:
             return Uploader(client, Destination(bucket, "models/"), pool)
@@ -309,7 +309,7 @@ def test_begins_anew_when_its_upload_is_aborted(control_plane: Any, bucket: str,
             client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
     client.meta.events.register("before-call.s3.CompleteMultipartUpload", abort)
-    with ThreadPoolExecutor(2) as pool, packed(large) as artifact:
+    with ThreadPoolExecutor(1) as pool, packed(large) as artifact:
         uploader = Uploader(client, Destination(bucket, "models/"), pool)
         assert uploader.upload(artifact.path, "large.tar.gz", lambda _: None)
         body = client.get_object(Bucket=bucket, Key="models/large.tar.gz")["Body"].read()
@@ -411,6 +411,13 @@ def test_refuses_what_is_no_prefix(push: Push, models: Path, url: str) -> None:
 def test_refuses_one_name_for_several_models(push: Push, models: Path) -> None:
     result = push(models / "iris", models / "churn.tar.gz", "s3://b/models/", "--name", "x", status=2)
     assert "--name is for a single model" in result.stderr
+
+
+def test_refuses_a_link_to_itself(push: Push, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    result = push(tmp_path / "loop", "s3://b/models/", status=1)
+    assert "SOURCE must be a model's directory or .tar.gz file" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_refuses_two_models_of_a_name(push: Push, models: Path, tmp_path: Path) -> None:
