@@ -131,8 +131,8 @@ class ModelStore(Construct):
             The model, with the ``target_model`` to invoke it by.
 
         Raises:
-            InvalidEndpointError: If the name was added before or can't be a target model, or the path is not a model or
-                not one that the store's containers can load.
+            InvalidEndpointError: If the name was added before or can't be a target model, or the path is not a model,
+                can't be read, changes while it is packed, or is not a model that the store's containers can load.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
         """

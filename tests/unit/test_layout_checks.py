@@ -199,3 +199,21 @@ class TestTriton:
     def test_accepts_the_samples(self, root: Path, name: str) -> None:
         _, contents = inspect(root / "stacks" / "models" / "triton" / name)
         assert check_layout(contents, ModelServer("sagemaker-tritonserver")) == Findings()
+
+
+@pytest.mark.parametrize(
+    ("family", "files"),
+    [
+        ("xgboost", {"model.json": b"", "code/inference.py": b"code"}),
+        ("sagemaker-tritonserver", {"config.pbtxt": PYTHON.encode(), "1/model.py": b""}),
+        (
+            "sagemaker-tritonserver",
+            {"config.pbtxt": b'backend: "x" default_model_filename: "model.json"', "1/model.json": b""},
+        ),
+    ],
+)
+def test_refuses_what_is_loaded_but_empty(tmp_path: Path, family: str, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert "without content" in problem(check_layout(inspect(tmp_path)[1], ModelServer(family)))

@@ -369,7 +369,7 @@ def test_refuses_an_empty_model_file(model: Path, name: str) -> None:
         digest(model)
 
 
-def test_takes_empty_markers_but_not_nothing_else(model: Path, tmp_path: Path) -> None:
+def test_takes_empty_markers_but_no_model_of_nothing_else(model: Path, tmp_path: Path) -> None:
     for name in ("__init__.py", ".keep", "py.typed"):
         (model / name).write_bytes(b"")
     assert inspect(model)[1].empty == (".keep", "__init__.py", "py.typed")
@@ -382,9 +382,12 @@ def test_leaves_nothing_when_it_is_stopped(model: Path, tmp_path: Path, monkeypa
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
 
-    def stop() -> None:
-        raise InterruptedError
+    class Stopped(Exception):
+        pass
 
-    with pytest.raises(InvalidModelError), packed(model, stop):
+    def stop() -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped), packed(model, stop):
         pass
     assert [*scratch.iterdir()] == []

@@ -139,9 +139,9 @@ def test_uploads_a_changed_model_beside_the_old_one(push: Push, control_plane: A
 
 
 class Gate:
-    """An S3 whose answer to the first request that matches is never given: the connection ends instead."""
+    """An S3 that requests with certain words never reach: their connections end when the gate opens."""
 
-    def __init__(self, url: str, held: bytes) -> None:
+    def __init__(self, url: str, *held: bytes) -> None:
         self._target = int(url.rpartition(":")[2])
         self._held = held
         self.reached = threading.Event()
@@ -155,10 +155,10 @@ class Gate:
 
     def __exit__(self, *_: object) -> None:
         self.open()
-        self._listener.close()
+        _end(self._listener)
 
     def open(self) -> None:
-        """End the connection that is held."""
+        """End the connections that are held, and those that would be."""
         self._open.set()
 
     def _accept(self) -> None:
@@ -172,21 +172,27 @@ class Gate:
     def _relay(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if self._held in data:
+                if any(words in data for words in self._held):
                     self.reached.set()
                     self._open.wait()
                     break
                 target.sendall(data)
         for each in (source, target):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+            _end(each)
+
+
+def _end(connection: socket.socket) -> None:
+    """End it also for a thread that waits for it."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def test_goes_on_with_an_interrupted_upload(
     push: Push, command: Callable[..., subprocess.Popen[str]], control_plane: Any, bucket: str, large: Path
 ) -> None:
     client = control_plane.client("s3")
-    with Gate(control_plane.url, b"partNumber=3") as gate:
+    with Gate(control_plane.url, b"partNumber=3", b"partNumber=4") as gate:
         settings = {"AWS_ENDPOINT_URL": gate.url, "AWS_MAX_ATTEMPTS": "1"}
         broken_off = command(large, f"s3://{bucket}/models/", "--jobs", "1", **settings)
         assert gate.reached.wait(60)
