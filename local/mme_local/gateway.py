@@ -1,7 +1,7 @@
 """MiniStack with our SageMaker in it, as one ASGI application.
 
-This module knows MiniStack's internals, and so do ``mme_local.door``, ``mme_local.iam`` and ``mme_local.alarms``, parts
-of it; no other does. They are private, so its version is pinned and tests/local/control_plane/test_ministack.py fails
+This module knows MiniStack's internals, and so do ``mme_local.door``, ``iam``, ``alarms``, ``buckets``, ``networks``,
+``tagging`` and ``log_groups``, parts of it; no other does. They are private, so its version is pinned and tests/local/control_plane/test_ministack.py fails
 when one moves.
 """
 
@@ -21,16 +21,19 @@ import structlog
 
 from mme_local import autoscaling, runtime
 from mme_local.alarms import evaluate_alarms_as_cloudwatch_does
+from mme_local.buckets import do_as_s3_does
 from mme_local.credentials import Credentials
 from mme_local.door import BodyTooLong, Door, bounded, is_for_s3
 from mme_local.hosting import Hosting
 from mme_local.iam import Iam, random_credentials_for_functions
+from mme_local.networks import have_addresses_and_gateways
 from mme_local.platform.request import MAX_BODY
 from mme_local.provisioning import Kind, Provisions
 from mme_local.sagemaker import SageMaker, Scope
 from mme_local.sagemaker.alarms import CloudWatchAlarms
 from mme_local.sagemaker.cloudformation import TYPES, Provisioner
 from mme_local.sagemaker.permissions import needed, needed_to_invoke
+from mme_local.tagging import show_resources
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +105,9 @@ class Gateway:
         self._plug_in_service()
         self._plug_in_scaling()
         evaluate_alarms_as_cloudwatch_does()
+        do_as_s3_does()
+        have_addresses_and_gateways()
+        show_resources(self.sagemaker, _request_scope)
         self._plug_in_resource_types(self._provisioner, TYPES)
         self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)
 

@@ -1,0 +1,96 @@
+"""The CloudFormation types of a default VPC that MiniStack's EC2 has and its CloudFormation does not.
+
+A part of the gateway, as ``mme_local.iam`` is: only these know MiniStack's internals. There is no network behind any of
+this: containers run on this machine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Properties = Mapping[str, Any]
+Provisioned = tuple[str, dict[str, str]]
+
+ADDRESS = "AWS::EC2::EIP"
+GATEWAY = "AWS::EC2::NatGateway"
+_CREATE_ONLY = {
+    ADDRESS: ("Address", "Domain", "IpamPoolId", "NetworkBorderGroup", "TransferAddress"),
+    GATEWAY: ("AllocationId", "ConnectivityType", "PrivateIpAddress", "SubnetId", "VpcId"),
+}
+
+
+def have_addresses_and_gateways() -> None:
+    """Enter the two types into MiniStack's tables."""
+    ec2: Any = importlib.import_module("ministack.services.ec2")
+    provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+
+    def tagged(
+        create: Callable[[Properties], tuple[str, str, dict[str, str]]],
+    ) -> Callable[[str, Properties, str], Provisioned]:
+        def provision(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
+            physical_id, resource_id, attributes = create(properties)
+            provisioners._ec2_apply_tags(resource_id, properties)
+            return physical_id, attributes
+
+        return provision
+
+    def create_address(properties: Properties) -> tuple[str, str, dict[str, str]]:
+        answer = _answered(ec2._allocate_address({"Domain": [properties.get("Domain", "vpc")]}))
+        allocation, address = _member(answer, "allocationId"), _member(answer, "publicIp")
+        return address, allocation, {"AllocationId": allocation, "PublicIp": address}
+
+    def create_gateway(properties: Properties) -> tuple[str, str, dict[str, str]]:
+        members = ("SubnetId", "AllocationId", "ConnectivityType")
+        request = {name: [properties[name]] for name in members if name in properties}
+        gateway = _member(_answered(ec2._create_nat_gateway(request)), "natGatewayId")
+        return gateway, gateway, {"NatGatewayId": gateway}
+
+    def allocation_of(address: str) -> str:
+        return next((key for key, found in ec2._addresses.items() if found["PublicIp"] == address), "")
+
+    def update_address(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Provisioned:
+        allocation = allocation_of(physical_id)
+        provisioners._ec2_apply_tags(allocation, new, old)
+        return physical_id, {"AllocationId": allocation, "PublicIp": physical_id}
+
+    def update_gateway(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Provisioned:
+        provisioners._ec2_apply_tags(physical_id, new, old)
+        return physical_id, {"NatGatewayId": physical_id}
+
+    def delete_address(physical_id: str, properties: Properties) -> None:
+        if allocation := allocation_of(physical_id):
+            _answered(ec2._release_address({"AllocationId": [allocation]}))
+
+    def delete_gateway(physical_id: str, properties: Properties) -> None:
+        if physical_id in ec2._nat_gateways:
+            _answered(ec2._delete_nat_gateway({"NatGatewayId": [physical_id]}))
+
+    provisioners._RESOURCE_HANDLERS[ADDRESS] = {
+        "create": tagged(create_address),
+        "update": update_address,
+        "delete": delete_address,
+    }
+    provisioners._RESOURCE_HANDLERS[GATEWAY] = {
+        "create": tagged(create_gateway),
+        "update": update_gateway,
+        "delete": delete_gateway,
+    }
+    for name, create_only in _CREATE_ONLY.items():
+        provisioners._REPLACING_PROPERTIES[name] = create_only
+        provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+
+
+def _answered(response: tuple[int, Any, bytes | str]) -> str:
+    status, _, body = response
+    text = body.decode() if isinstance(body, bytes) else body
+    if status >= 400:
+        raise RuntimeError(f"{_member(text, 'Message')} (Service: Ec2, Error Code: {_member(text, 'Code')})")
+    return text
+
+
+def _member(answer: str, name: str) -> str:
+    found = re.search(rf"<{name}>([^<]*)</{name}>", answer)
+    return "" if found is None else found[1]
