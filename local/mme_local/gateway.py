@@ -1,8 +1,8 @@
 """MiniStack with our SageMaker in it, as one ASGI application.
 
-This module knows MiniStack's internals, and so do ``mme_local.door``, ``iam``, ``alarms``, ``buckets``, ``networks``,
-``tagging`` and ``log_groups``, parts of it; no other does. They are private, so its version is pinned and tests/local/control_plane/test_ministack.py fails
-when one moves.
+This module knows MiniStack's internals, and so do ``door``, ``iam``, ``alarms``, ``buckets``, ``networks``, ``tagging``
+and ``log_groups``, parts of it; no other does. They are private,
+so its version is pinned and tests/local/control_plane/test_ministack.py fails when one moves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import structlog
 
 from mme_local import autoscaling, runtime
-from mme_local.alarms import evaluate_alarms_as_cloudwatch_does
+from mme_local.alarms import PolicyAlarms, evaluate_alarms_as_cloudwatch_does
 from mme_local.buckets import do_as_s3_does
 from mme_local.credentials import Credentials
 from mme_local.door import BodyTooLong, Door, bounded, is_for_s3
@@ -100,7 +100,7 @@ class Gateway:
         alarms = CloudWatchAlarms(os.environ.get("AWS_ENDPOINT_URL", ""))
         self.sagemaker = SageMaker(hosting, roles=self._iam, alarms=alarms)
         self._provisioner = Provisioner(self.sagemaker, _request_scope)
-        self.autoscaling = autoscaling.AutoScaling(self.sagemaker)
+        self.autoscaling = autoscaling.AutoScaling(self.sagemaker, PolicyAlarms())
         self._scaling_provisioner = autoscaling.Provisioner(self.autoscaling, _request_scope)
         self._plug_in_service()
         self._plug_in_scaling()

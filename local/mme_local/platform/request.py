@@ -79,8 +79,8 @@ class Invocation:
                 raise _constraint(member, f"Member must have length less than or equal to {limit}")
         if INFERENCE_COMPONENT in headers:  # no endpoint here has any
             raise ValidationError(
-                "Inference Component Name header is not allowed for endpoints to which you dont plan to deploy inference"
-                " components. Please remove the Inference Component Name header and try again."
+                "Inference Component Name header is not allowed for endpoints to which you dont plan to deploy"
+                " inference components. Please remove the Inference Component Name header and try again."
             )
         target = self.target_model
         if target is None:

@@ -185,6 +185,15 @@ def test_alarms_look_at_their_own_dimensions_and_get_well(gateway: Gateway) -> N
     assert "_evaluate_all_alarms()" in inspect.getsource(cloudwatch._put_metric_data), MOVED
 
 
+def test_alarms_are_made_and_deleted_as_before(gateway: Gateway) -> None:
+    cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
+    responses: Any = importlib.import_module("ministack.core.responses")
+    assert list(inspect.signature(responses.request_scope).parameters) == ["account_id", "region"], MOVED
+    for call in (cloudwatch._put_metric_alarm, cloudwatch._delete_alarms):
+        assert list(inspect.signature(call).parameters) == ["params", "cbor_data", "is_cbor", "is_json"], MOVED
+    assert "AlarmActions" in inspect.getsource(cloudwatch._put_metric_alarm), MOVED
+
+
 def test_the_parts_of_s3_that_are_mended_are_where_they_were(gateway: Gateway) -> None:
     provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
     s3: Any = importlib.import_module("ministack.services.s3")
