@@ -194,6 +194,22 @@ def test_alarms_are_made_and_deleted_as_before(gateway: Gateway) -> None:
     assert "AlarmActions" in inspect.getsource(cloudwatch._put_metric_alarm), MOVED
 
 
+def test_log_events_are_kept_as_before(gateway: Gateway) -> None:
+    logs: Any = importlib.import_module("ministack.services.cloudwatch_logs")
+    assert list(inspect.signature(logs._put_log_events).parameters) == ["request"], MOVED
+    assert '"PutLogEvents": _put_log_events,' in inspect.getsource(logs.handle_request), MOVED
+    names = {"logGroupName": "/aws/sagemaker/Endpoints/e", "logStreamName": "s"}
+    logs._create_log_group(names)
+    logs._create_log_stream(names)
+    logs._put_log_events({**names, "logEvents": [{"timestamp": 1, "message": "m"}]})
+    stream = logs._log_groups[names["logGroupName"]]["streams"]["s"]
+    assert stream["lastEventTimestamp"] == 1, MOVED
+    (event,) = stream["events"]
+    assert event["message"] == "m", MOVED
+    assert event["eventId"] in logs._log_records, MOVED
+    logs._delete_log_group(names)
+
+
 def test_the_parts_of_s3_that_are_mended_are_where_they_were(gateway: Gateway) -> None:
     provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
     s3: Any = importlib.import_module("ministack.services.s3")
