@@ -212,7 +212,7 @@ def test_cli_tails_the_servers_output(
     aws: Callable[..., str], outputs: dict[str, str], eventually: Callable[..., Any]
 ) -> None:
     group = f"/aws/sagemaker/Endpoints/{outputs['EndpointName']}"
-    eventually(lambda: "Multi Model Server" in aws("logs", "tail", group))
+    eventually(lambda: "Model server started." in aws("logs", "tail", group))
     (stream,) = json.loads(aws("logs", "describe-log-streams", "--log-group-name", group))["logStreams"]
     assert stream["logStreamName"].startswith("AllTraffic/i-")
 
