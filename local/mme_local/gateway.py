@@ -26,7 +26,7 @@ from mme_local.credentials import Credentials
 from mme_local.door import BodyTooLong, Door, bounded, is_for_s3
 from mme_local.hosting import Hosting
 from mme_local.iam import Iam, random_credentials_for_functions
-from mme_local.log_groups import bound_log_groups
+from mme_local.log_groups import do_as_cloudwatch_logs_does
 from mme_local.networks import have_addresses_and_gateways
 from mme_local.platform.request import MAX_BODY
 from mme_local.provisioning import Kind, Provisions
@@ -106,7 +106,7 @@ class Gateway:
         self._plug_in_service()
         self._plug_in_scaling()
         evaluate_alarms_as_cloudwatch_does()
-        bound_log_groups()
+        do_as_cloudwatch_logs_does()
         do_as_s3_does()
         have_addresses_and_gateways()
         show_resources(self.sagemaker, _request_scope)

@@ -1,4 +1,4 @@
-"""CloudWatch Logs keeps an endpoint's newest output."""
+"""CloudWatch Logs as it is on AWS, but that it keeps an endpoint's newest output only."""
 
 from __future__ import annotations
 
@@ -53,3 +53,29 @@ def test_other_log_groups_keep_everything(logs: Any, unique: Any) -> None:
     fill(logs, group, "s", 0, 400)
     assert len(kept(logs, group)) == 400
     logs.delete_log_group(logGroupName=group)
+
+
+def log_group(**properties: Any) -> dict[str, Any]:
+    return {"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": properties}}}
+
+
+def test_a_stack_takes_no_log_group_that_is_there_already(stack: Any, logs: Any, unique: Any) -> None:
+    group = f"/aws/sagemaker/Endpoints/{unique('ran-before')}"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="s")
+    fill(logs, group, "s", 0, 8)
+    assert stack.create(log_group(LogGroupName=group, RetentionInDays=7)) == "ROLLBACK_COMPLETE"
+    assert any(f"'{group}' already exists" in reason for reason in stack.reasons())
+    assert len(kept(logs, group)) == 8
+
+
+def test_a_log_group_is_named_after_its_stack_and_keeps_its_name(stack: Any, logs: Any) -> None:
+    stack.create(log_group(RetentionInDays=7))
+    name = stack.physical_id("Logs")
+    assert name.startswith(f"{stack.name}-Logs-")
+    stack.update(log_group(RetentionInDays=30))
+    assert stack.physical_id("Logs") == name
+    (found,) = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    assert found["retentionInDays"] == 30
+    stack.delete()
+    assert logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"] == []

@@ -208,6 +208,11 @@ def test_log_events_are_kept_as_before(gateway: Gateway) -> None:
     assert event["message"] == "m", MOVED
     assert event["eventId"] in logs._log_records, MOVED
     logs._delete_log_group(names)
+    provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+    assert provisioners._RESOURCE_HANDLERS["AWS::Logs::LogGroup"]["update_with_logical_id"], MOVED
+    parameters = ["physical_id", "old_props", "new_props", "stack_name", "logical_id"]
+    assert list(inspect.signature(provisioners._cwlogs_update).parameters) == parameters, MOVED
+    assert "max_len" in inspect.signature(provisioners._physical_name).parameters, MOVED
 
 
 def test_the_parts_of_s3_that_are_mended_are_where_they_were(gateway: Gateway) -> None:
