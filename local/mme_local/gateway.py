@@ -27,7 +27,7 @@ from mme_local.door import BodyTooLong, Door, bounded, is_for_s3
 from mme_local.hosting import Hosting
 from mme_local.iam import Iam, random_credentials_for_functions
 from mme_local.log_groups import do_as_cloudwatch_logs_does
-from mme_local.networks import have_addresses_and_gateways
+from mme_local.networks import have_types_of_networks
 from mme_local.platform.request import MAX_BODY
 from mme_local.provisioning import Kind, Provisions
 from mme_local.sagemaker import SageMaker, Scope
@@ -108,7 +108,7 @@ class Gateway:
         evaluate_alarms_as_cloudwatch_does()
         do_as_cloudwatch_logs_does()
         do_as_s3_does()
-        have_addresses_and_gateways()
+        have_types_of_networks()
         show_resources(self.sagemaker, _request_scope)
         self._plug_in_resource_types(self._provisioner, TYPES)
         self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)

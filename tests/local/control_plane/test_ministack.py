@@ -231,16 +231,20 @@ def test_the_parts_of_s3_that_are_mended_are_where_they_were(gateway: Gateway) -
     assert "_bucket_tags.get(name)" in inspect.getsource(s3._get_bucket_tagging), MOVED
 
 
-def test_the_types_of_a_default_vpc_are_still_missing_and_their_calls_are_there(gateway: Gateway) -> None:
+def test_the_types_of_networks_are_still_missing_and_their_calls_are_there(gateway: Gateway) -> None:
     provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
     ec2: Any = importlib.import_module("ministack.services.ec2")
-    for name in ("AWS::EC2::EIP", "AWS::EC2::NatGateway"):
+    for name in ("EIP", "NatGateway", "SecurityGroupIngress", "SecurityGroupEgress"):
+        name = f"AWS::EC2::{name}"
         assert f'"{name}"' not in inspect.getsource(provisioners), "MiniStack has it now: leave it to MiniStack"
         assert name in provisioners._RESOURCE_HANDLERS, MOVED
     for call in ("_allocate_address", "_release_address", "_create_nat_gateway", "_delete_nat_gateway"):
         assert len(inspect.signature(getattr(ec2, call)).parameters) == 1, MOVED
     expected = ["physical_id", "props", "old_props"]
     assert list(inspect.signature(provisioners._ec2_apply_tags).parameters) == expected, MOVED
+    assert list(inspect.signature(provisioners._ec2_sg_permissions).parameters) == ["rules"], MOVED
+    expected = ["store", "old_perms", "new_perms"]
+    assert list(inspect.signature(provisioners._ec2_sg_reconcile).parameters) == expected, MOVED
 
 
 def test_the_tagging_api_asks_its_tables(gateway: Gateway) -> None:

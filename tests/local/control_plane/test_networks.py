@@ -1,4 +1,4 @@
-"""The types of a default VPC."""
+"""The types of a default VPC and of its connections."""
 
 from __future__ import annotations
 
@@ -78,3 +78,51 @@ def test_a_gateway_needs_a_subnet(stack: Any) -> None:
     template = {"Resources": {"Gateway": {"Type": "AWS::EC2::NatGateway", "Properties": {"VpcId": "vpc-1"}}}}
     assert stack.create(template) == "ROLLBACK_COMPLETE"
     assert any("SubnetId is required" in reason for reason in stack.reasons())
+
+
+def connected(port: int, **rule: Any) -> dict[str, Any]:
+    group = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "g", "VpcId": {"Ref": "Vpc"}}}
+    rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **rule}
+    ends = {"GroupId": {"Ref": "Called"}, "SourceSecurityGroupId": {"Ref": "Caller"}}
+    back = {"GroupId": {"Ref": "Caller"}, "DestinationSecurityGroupId": {"Ref": "Called"}}
+    return {
+        "Resources": {
+            "Vpc": TEMPLATE["Resources"]["Vpc"],
+            "Caller": group,
+            "Called": group,
+            "In": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": {**rule, **ends}},
+            "Out": {"Type": "AWS::EC2::SecurityGroupEgress", "Properties": {**rule, **back}},
+        }
+    }
+
+
+def test_a_stack_connects_security_groups(stack: Any, ec2: Any) -> None:
+    def rules(logical_id: str, direction: str) -> list[tuple[int, str]]:
+        (group,) = ec2.describe_security_groups(GroupIds=[stack.physical_id(logical_id)])["SecurityGroups"]
+        found = [(rule["FromPort"], pair["GroupId"]) for rule in group[direction] for pair in rule["UserIdGroupPairs"]]
+        return sorted(found)
+
+    stack.create(connected(443))
+    caller, called = stack.physical_id("Caller"), stack.physical_id("Called")
+    assert rules("Called", "IpPermissions") == [(443, caller)]
+    assert rules("Caller", "IpPermissionsEgress") == [(443, called)]
+    first = stack.physical_id("In")
+    assert first.startswith("sgr-")
+    stack.update(connected(443, Description="described"))
+    assert stack.physical_id("In") == first
+    assert rules("Called", "IpPermissions") == [(443, caller)]
+    stack.update(connected(8443))
+    assert stack.physical_id("In") != first
+    assert rules("Called", "IpPermissions") == [(8443, caller)]
+    without = connected(8443)
+    del without["Resources"]["In"]
+    stack.update(without)
+    assert rules("Called", "IpPermissions") == []
+    stack.delete()
+
+
+def test_a_rule_needs_its_group(stack: Any) -> None:
+    rule = {"GroupId": "sg-absent", "IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "CidrIp": "10.0.0.0/8"}
+    template = {"Resources": {"In": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": rule}}}
+    assert stack.create(template) == "ROLLBACK_COMPLETE"
+    assert any("The security group 'sg-absent' does not exist" in reason for reason in stack.reasons())
