@@ -169,6 +169,7 @@ def operation(endpoint_name: str) -> list[Row]:
         alarm
         for alarm in cloudwatch.describe_alarms()["MetricAlarms"]
         if {"Name": "EndpointName", "Value": endpoint_name} in alarm["Dimensions"]
+        and not alarm["AlarmName"].startswith("TargetTracking-")
     ]
     dashboards = [
         entry["DashboardName"]

@@ -90,6 +90,12 @@ def acknowledge_endpoint(endpoint: MultiModelEndpoint, store: ModelStore) -> Non
         "`MultiModelEndpoint(encryption_key=…)`, which instance types with NVMe disks refuse",
         "NIST.800.53.R5-SageMakerEndpointConfigurationKMSKeyConfigured",
     )
+    _acknowledge(
+        endpoint.node.find_child("Logs"),
+        "AWS's containers print what they do, not what they are sent, and Amazon CloudWatch Logs' own key encrypts it",
+        "NIST.800.53.R5-CloudWatchLogGroupEncrypted",
+        "CKV_AWS_158",
+    )
     _acknowledge_inline_policy(endpoint.role.node.find_child("DefaultPolicy"))
     _acknowledge_inline_policy(endpoint.node.find_child("RollbackPolicy"))
     (model_policy,) = (child for child in endpoint.node.children if child.node.id.startswith("ModelPolicy"))

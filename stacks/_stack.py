@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
@@ -78,6 +79,8 @@ class MultiModelStack(cdk.Stack):
             inference_ami_version=self._setting("inference_ami_version", inference_ami_version),
             network_isolation=self._switch("network_isolation"),
             deployment=self._deployment(instance_count),
+            log_retention=logs.RetentionDays.ONE_MONTH,
+            log_removal_policy=cdk.RemovalPolicy.DESTROY,
         )
         endpoint.default_variant.auto_scale_instance_count(
             max_capacity=int(self._setting("max_instance_count", max(4, instance_count)))

@@ -10,6 +10,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from constructs import Construct, IValidation
@@ -27,7 +28,7 @@ from ._invoke import ImportedEndpoint, InvocableEndpoint, endpoint_arn
 from ._model import Container, container_problems, image_problems, render_container
 from ._monitoring import AlarmThresholds, EndpointMonitoring
 from ._network import Network, check_network
-from ._role import ExecutionRole
+from ._role import ExecutionRole, log_group_name
 from ._rollback import RollbackAlarms
 from ._variant import ProductionVariant, RoutingStrategy, VariantOptions
 
@@ -87,6 +88,11 @@ class MultiModelEndpoint(InvocableEndpoint):
         retain_variant_properties: Whether an update keeps the live instance counts; weights always follow the template.
             Left out, it does as soon as a variant is autoscaled; edits of ``initial_instance_count`` then change
             nothing.
+        log_retention: How long to keep what the containers print: makes the log group that SageMaker would make. Left
+            out, SageMaker makes it, without an end, and nobody deletes it. A group that is there already, since the
+            endpoint ran before, fails the deployment: see docs/updates.md.
+        log_removal_policy: What becomes of that log group when it leaves the stack. Left out, it stays, unless it
+            was made by a deployment that failed. ``DESTROY`` deletes it.
         endpoint_name: The endpoint's name, at most 63 letters, digits and inner hyphens. Left out, one is made from the
             construct's path, in lower case. Moving the construct or renaming the stack then makes a new endpoint under
             a new name and deletes the old one; to keep it, keep this name and the Endpoint's logical id.
@@ -102,6 +108,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         role: The execution role.
         variants: The production variants, in the order of their making.
         default_variant: The first of them.
+        log_group: The log group, for metric filters and subscriptions; None without ``log_retention``.
         model: The ``AWS::SageMaker::Model``, for escape hatches.
         endpoint_config: The ``AWS::SageMaker::EndpointConfig``.
         endpoint: The ``AWS::SageMaker::Endpoint``.
@@ -111,6 +118,7 @@ class MultiModelEndpoint(InvocableEndpoint):
     model: sagemaker.CfnModel
     endpoint_config: sagemaker.CfnEndpointConfig
     endpoint: sagemaker.CfnEndpoint
+    log_group: logs.LogGroup | None
 
     def __init__(
         self,
@@ -142,6 +150,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         clarify_explainer: sagemaker.CfnEndpointConfig.ClarifyExplainerConfigProperty | None = None,
         deployment: DeploymentPolicy | None = None,
         retain_variant_properties: bool | None = None,
+        log_retention: logs.RetentionDays | None = None,
+        log_removal_policy: cdk.RemovalPolicy | None = None,
         endpoint_name: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -179,6 +189,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             self,
             [
                 *validate.name("endpoint_name", endpoint_name),
+                *validate.log_group(log_retention, log_removal_policy),
                 *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
                 *self._problems(variant, container),
                 *(data_capture.problems(cdk.Stack.of(self)) if data_capture is not None else []),
@@ -218,6 +229,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             endpoint_name=self.endpoint_name,
             deployment_config=None if deployment is None else deployment.render(None),
         )
+        self.log_group = self._create_log_group(log_retention, log_removal_policy)
         self._rollback = RollbackAlarms(self, self.role if self._execution.mutable else None, self.endpoint)
         self._add(variant, container, self.model)
         if retain_variant_properties:
@@ -435,6 +447,22 @@ class MultiModelEndpoint(InvocableEndpoint):
         # CreateModel checks that the role may read the images and the models, and that there is a model
         model.node.add_dependency(*self._execution.permissions, *reading, container.model_store.first_upload)
         return model
+
+    def _create_log_group(
+        self, retention: logs.RetentionDays | None, removal_policy: cdk.RemovalPolicy | None
+    ) -> logs.LogGroup | None:
+        if retention is None:
+            return None
+        group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=log_group_name(self.endpoint_name),
+            retention=retention,
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if removal_policy is None else removal_policy,
+        )
+        # before the first container prints anything, and until the last one has
+        self.endpoint.node.add_dependency(group)
+        return group
 
     def _add(
         self, options: VariantOptions, container: MultiModelContainer, model: sagemaker.CfnModel

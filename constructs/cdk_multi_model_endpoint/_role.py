@@ -23,6 +23,14 @@ _TOKEN = re.compile(r"\$\{Token\[[^]]*\]\}")
 _NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
 
 
+def log_group_name(endpoint_name: str) -> str:
+    """The log group in which SageMaker puts what an endpoint's containers print.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html
+    """
+    return f"/aws/sagemaker/Endpoints/{endpoint_name}"
+
+
 class ExecutionRole:
     """A role, and what an endpoint needs of it.
 
@@ -64,7 +72,7 @@ class ExecutionRole:
         log_group = stack.format_arn(
             service="logs",
             resource="log-group",
-            resource_name=f"/aws/sagemaker/Endpoints/{endpoint_name}",
+            resource_name=log_group_name(endpoint_name),
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         self._grant(

@@ -56,6 +56,15 @@ def sequence(argument: str, values: object) -> Iterator[str]:
         yield f"{argument} must be a list, got {values!r}"
 
 
+def log_group(retention: object, removal_policy: object) -> Iterator[str]:
+    """What becomes of a log group that only SageMaker would make."""
+    if retention is None and removal_policy is not None:
+        yield (
+            f"log_removal_policy needs log_retention, got {removal_policy}: without it SageMaker makes the log group, "
+            "outside of the stack"
+        )
+
+
 def at_least(argument: str, value: float, minimum: float) -> Iterator[str]:
     """A number with a lower bound."""
     if not is_token(value) and not value >= minimum:

@@ -1,4 +1,4 @@
-"""MiniStack's evaluation of CloudWatch alarms, made to look at what CloudWatch looks at.
+"""MiniStack's CloudWatch alarms: evaluated as CloudWatch evaluates them, and made for scaling policies.
 
 A part of the gateway, as ``mme_local.iam`` is: only these know MiniStack's internals.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
+
+from mme_local.sagemaker import Scope
 
 Alarm = MutableMapping[str, Any]
 
@@ -51,3 +53,30 @@ def _recover(cloudwatch: Any, alarm: Alarm) -> None:
     cloudwatch._record_history(alarm["AlarmName"], "ALARM", "OK", reason)
     cloudwatch._dispatch_alarm_actions(alarm, "ALARM", "OK", reason)
     cloudwatch._evaluate_parent_alarms(alarm)
+
+
+class PolicyAlarms:
+    """The alarms that trigger scaling policies. All methods run on the event loop, where MiniStack answers, too."""
+
+    def __init__(self) -> None:
+        self._cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
+        self._scope: Any = importlib.import_module("ministack.core.responses").request_scope
+
+    def triggering(self, scope: Scope, policy_arn: str) -> dict[str, str]:
+        """The ARNs of the alarms that trigger a policy, by the alarms' names."""
+        with self._scope(scope.account, scope.region):
+            return {
+                name: alarm["AlarmArn"]
+                for name, alarm in self._cloudwatch._alarms.items()
+                if policy_arn in alarm["AlarmActions"]
+            }
+
+    def put(self, scope: Scope, alarm: Mapping[str, Any]) -> None:
+        """Make an alarm, as PutMetricAlarm does."""
+        with self._scope(scope.account, scope.region):
+            self._cloudwatch._put_metric_alarm({}, dict(alarm), is_cbor=False, is_json=True)
+
+    def delete(self, scope: Scope, names: Sequence[str]) -> None:
+        """Delete alarms; one that is gone already is no error."""
+        with self._scope(scope.account, scope.region):
+            self._cloudwatch._delete_alarms({}, {"AlarmNames": list(names)}, is_cbor=False, is_json=True)

@@ -1,8 +1,8 @@
 """MiniStack with our SageMaker in it, as one ASGI application.
 
-This module knows MiniStack's internals, and so do ``mme_local.door``, ``mme_local.iam`` and ``mme_local.alarms``, parts
-of it; no other does. They are private, so its version is pinned and tests/local/control_plane/test_ministack.py fails
-when one moves.
+This module knows MiniStack's internals, and so do ``door``, ``iam``, ``alarms``, ``buckets``, ``networks``, ``tagging``
+and ``log_groups``, parts of it; no other does. They are private,
+so its version is pinned and tests/local/control_plane/test_ministack.py fails when one moves.
 """
 
 from __future__ import annotations
@@ -20,17 +20,21 @@ from typing import Any, TypeVar
 import structlog
 
 from mme_local import autoscaling, runtime
-from mme_local.alarms import evaluate_alarms_as_cloudwatch_does
+from mme_local.alarms import PolicyAlarms, evaluate_alarms_as_cloudwatch_does
+from mme_local.buckets import do_as_s3_does
 from mme_local.credentials import Credentials
 from mme_local.door import BodyTooLong, Door, bounded, is_for_s3
 from mme_local.hosting import Hosting
 from mme_local.iam import Iam, random_credentials_for_functions
+from mme_local.log_groups import do_as_cloudwatch_logs_does
+from mme_local.networks import have_types_of_networks
 from mme_local.platform.request import MAX_BODY
 from mme_local.provisioning import Kind, Provisions
 from mme_local.sagemaker import SageMaker, Scope
 from mme_local.sagemaker.alarms import CloudWatchAlarms
 from mme_local.sagemaker.cloudformation import TYPES, Provisioner
 from mme_local.sagemaker.permissions import needed, needed_to_invoke
+from mme_local.tagging import show_resources
 
 log = structlog.get_logger(__name__)
 
@@ -97,11 +101,15 @@ class Gateway:
         alarms = CloudWatchAlarms(os.environ.get("AWS_ENDPOINT_URL", ""))
         self.sagemaker = SageMaker(hosting, roles=self._iam, alarms=alarms)
         self._provisioner = Provisioner(self.sagemaker, _request_scope)
-        self.autoscaling = autoscaling.AutoScaling(self.sagemaker)
+        self.autoscaling = autoscaling.AutoScaling(self.sagemaker, PolicyAlarms())
         self._scaling_provisioner = autoscaling.Provisioner(self.autoscaling, _request_scope)
         self._plug_in_service()
         self._plug_in_scaling()
         evaluate_alarms_as_cloudwatch_does()
+        do_as_cloudwatch_logs_does()
+        do_as_s3_does()
+        have_types_of_networks()
+        show_resources(self.sagemaker, _request_scope)
         self._plug_in_resource_types(self._provisioner, TYPES)
         self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)
 

@@ -201,6 +201,22 @@ def test_cli_lists_buckets_and_models(aws: Callable[..., str], outputs: dict[str
     assert target_model in aws("s3", "ls", url).split()
 
 
+def test_cli_uploads_with_the_managed_key(aws: Callable[..., str], outputs: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("encrypted")
+    url = outputs["ModelStoreUrl"].replace("/models/", "/notes/")
+    aws("s3", "cp", "--sse", "aws:kms", "note", url, cwd=tmp_path)
+    assert "note" in aws("s3", "ls", url).split()
+
+
+def test_cli_tails_the_servers_output(
+    aws: Callable[..., str], outputs: dict[str, str], eventually: Callable[..., Any]
+) -> None:
+    group = f"/aws/sagemaker/Endpoints/{outputs['EndpointName']}"
+    eventually(lambda: "Model server started." in aws("logs", "tail", group))
+    (stream,) = json.loads(aws("logs", "describe-log-streams", "--log-group-name", group))["logStreams"]
+    assert stream["logStreamName"].startswith("AllTraffic/i-")
+
+
 def test_cli_reads_the_cache_hit_ratio(
     aws: Callable[..., str],
     account: Account,

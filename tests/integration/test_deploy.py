@@ -112,6 +112,8 @@ def test_destroy_leaves_nothing_but_the_stores(story: dict[str, Any], account: A
     scaling = account.client("application-autoscaling")
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
     assert account.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    groups = account.client("logs").describe_log_groups(logGroupNamePrefix="/aws/sagemaker/")["logGroups"]
+    assert groups == []
     assert account.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
     assert account.client("lambda").list_functions()["Functions"] == []
     assert account.client("logs").describe_log_groups()["logGroups"] == []

@@ -228,6 +228,29 @@ def test_an_endpoint_reads_what_its_role_may_read(deployed: Deployed) -> None:
     assert deployed.invoke(runtime, "forbidden.tar.gz")
 
 
+def test_output_is_where_an_error_says_if_the_role_may_write_it(
+    deployed: Deployed, eventually: Callable[..., Any]
+) -> None:
+    group = f"/aws/sagemaker/Endpoints/{deployed.endpoint}"
+    logs = deployed.account.client("logs")
+    runtime = deployed.account.client("sagemaker-runtime")
+    with pytest.raises(ClientError, match="ModelError") as raised:
+        runtime.invoke_endpoint(
+            EndpointName=deployed.endpoint, TargetModel=deployed.targets["tenant_a"], ContentType="text/csv", Body=b"?"
+        )
+    assert raised.value.response["LogStreamArn"] == f"arn:aws:logs:us-east-1:000000000000:log-group:{group}"
+    eventually(lambda: logs.filter_log_events(logGroupName=group)["events"])
+    role = deployed.role.rpartition("/")[2]
+    deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "logs:*", "Resource": "*"}]}
+    iam = deployed.account.client("iam")
+    iam.put_role_policy(RoleName=role, PolicyName="mute", PolicyDocument=json.dumps(deny))
+    logs.delete_log_group(logGroupName=group)
+    assert deployed.invoke(runtime, deployed.targets["tenant_a"], TENANTS["tenant_a"])
+    eventually(lambda: "output not delivered" in deployed.account.local.log.read_text() or None)
+    iam.delete_role_policy(RoleName=role, PolicyName="mute")
+    assert logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"] == []
+
+
 def test_the_role_must_be_allowed_to_look_at_rollback_alarms(
     deployed: Deployed, eventually: Callable[..., Any]
 ) -> None:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 import pytest
+from aws_cdk import aws_logs as logs
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .conftest import Account
@@ -79,6 +80,7 @@ class Change:
 SCALED = "must be deregistered as a scalable target"
 GUARDED = "needs the same variant names"
 EXISTING = "Cannot create already existing endpoint"
+LOGGED = "already exists"
 LIVE_COUNT = 3
 CHANGES = (
     Change(name="cache setting", settings={"model_cache": True}, core=NEW_MODEL),
@@ -86,7 +88,7 @@ CHANGES = (
     Change(name="environment", settings={"environment": {"LEVEL": "info"}}, core=NEW_MODEL),
     Change(name="instance type", settings={"instance_type": "ml.m5.xlarge"}, core=NEW_CONFIG),
     Change(name="weight", settings={"weight": 2}, core=NEW_CONFIG),
-    Change(name="tags", settings={"tags": {"team": "pricing"}}, core=TAGGED, others=1),
+    Change(name="tags", settings={"tags": {"team": "pricing"}}, core=TAGGED, others=2),
     Change(name="variant added", settings={"second_variant": True}, core=NEW_CONFIG),
     Change(name="variant removed", settings={"second_variant": False}, core=NEW_CONFIG),
     Change(
@@ -144,6 +146,14 @@ CHANGES = (
     Change(name="… then the policy again", settings={"deployment": True}, core=SAME_CONFIG),
     Change(name="monitoring added", settings={"monitored": True}, core=NOTHING, others=13),
     Change(name="monitoring removed", settings={"monitored": False}, core=NOTHING, others=13),
+    Change(name="log retention", settings={"log_retention": logs.RetentionDays.ONE_MONTH}, core=NOTHING, others=1),
+    Change(name="log retention removed: the group stays", settings={"log_retention": None}, core=NOTHING, others=1),
+    Change(
+        name="log retention added where the group is there",
+        settings={"log_retention": logs.RetentionDays.ONE_MONTH},
+        core=NOTHING,
+        refusal=LOGGED,
+    ),
     Change(name="scaling removed", settings={"max_capacity": None}, core=SAME_CONFIG, others=2),
     Change(
         name="construct renamed, endpoint_name kept",

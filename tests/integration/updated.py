@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
 
 from cdk_multi_model_endpoint import (
     DeploymentPolicy,
@@ -50,6 +51,7 @@ class Settings:
     deployment: bool = False
     rollback_alarm: bool = False
     monitored: bool = False
+    log_retention: logs.RetentionDays | None = logs.RetentionDays.ONE_WEEK
 
 
 class Updated(cdk.Stack):
@@ -77,6 +79,7 @@ class Updated(cdk.Stack):
             if settings.deployment
             else None,
             retain_variant_properties=settings.retained,
+            log_retention=settings.log_retention,
             endpoint_name=settings.endpoint_name,
         )
         if settings.logical_id is not None:

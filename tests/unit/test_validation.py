@@ -487,3 +487,13 @@ def test_vpc_accepts(subnets: int, groups: int) -> None:
 )
 def test_vpc_refuses(subnets: int, groups: int, problem: str) -> None:
     assert list(validate.vpc(subnets, groups)) == [problem]
+
+
+def test_what_becomes_of_a_log_group_needs_a_log_group() -> None:
+    assert not list(validate.log_group(None, None))
+    assert not list(validate.log_group(7, None))
+    assert not list(validate.log_group(7, "DESTROY"))
+    assert list(validate.log_group(None, "DESTROY")) == [
+        "log_removal_policy needs log_retention, got DESTROY: without it SageMaker makes the log group, outside of the "
+        "stack"
+    ]

@@ -156,10 +156,11 @@ class Provisioner(OnLoop):
         return arn, {"Arn": arn}
 
     async def _delete_policy(self, scope: Scope, physical_id: str) -> None:
-        for target in self._service.account(scope).targets.values():
+        account = self._service.account(scope)
+        for target in account.targets.values():
             for policy in list(target.policies.values()):
                 if policy.arn == physical_id:
-                    del target.policies[policy.name]
+                    account.drop(target, policy)
 
 
 def _policy_request(request: Mapping[str, Any]) -> dict[str, Any]:

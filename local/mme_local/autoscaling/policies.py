@@ -62,8 +62,9 @@ def put(account: Account, request: Mapping[str, Any], now: float) -> dict[str, A
         )
     resource = f"scalingPolicy:{uuid.uuid4()}:resource/{NAMESPACE}/{target.resource_id}:policyName/{name}"
     arn = account.arn("autoscaling", resource) if old is None else old.arn
-    target.policies[name] = Policy(name, arn, kind, configuration, now if old is None else old.created)
-    return {"PolicyARN": arn, "Alarms": []}
+    policy = Policy(name, arn, kind, configuration, now if old is None else old.created)
+    account.keep(target, policy)
+    return {"PolicyARN": arn, "Alarms": account.alarms.describe(policy)}
 
 
 def describe(account: Account, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def describe(account: Account, request: Mapping[str, Any]) -> dict[str, Any]:
             "ScalableDimension": DIMENSION,
             "PolicyType": policy.kind,
             _CONFIGURATIONS[policy.kind]: policy.configuration,
-            "Alarms": [],
+            "Alarms": account.alarms.describe(policy),
             "CreationTime": policy.created,
         }
         for target in account.targets.values()
@@ -95,7 +96,7 @@ def delete(account: Account, request: Mapping[str, Any]) -> dict[str, Any]:
     target = account.targets.get(request["ResourceId"])
     if target is None or request["PolicyName"] not in target.policies:
         raise not_found("scaling policy", request["ResourceId"], "policy name", request["PolicyName"])
-    del target.policies[request["PolicyName"]]
+    account.drop(target, target.policies[request["PolicyName"]])
     return {}
 
 

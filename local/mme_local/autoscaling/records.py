@@ -7,12 +7,15 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mme_local.autoscaling.errors import ObjectNotFound
 from mme_local.autoscaling.schedules import Schedule
 from mme_local.errors import ValidationError
 from mme_local.sagemaker import Scope
+
+if TYPE_CHECKING:
+    from mme_local.autoscaling.alarms import PolicyAlarms
 
 NAMESPACE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -95,10 +98,11 @@ class ScalableTarget:
 
 
 class Account:
-    """The targets and activities of one account and region."""
+    """The targets and activities of one account and region, and the alarms of its policies."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, alarms: PolicyAlarms) -> None:
         self.scope = scope
+        self.alarms = alarms
         self.targets: dict[str, ScalableTarget] = {}
         # they outlive their targets, as on AWS
         self.activities: deque[Activity] = deque(maxlen=_MOST_ACTIVITIES)
@@ -110,6 +114,22 @@ class Account:
         if target is None:
             raise ObjectNotFound(f"No scalable target {adjective} for {address(request['ResourceId'])}")
         return target
+
+    def keep(self, target: ScalableTarget, policy: Policy) -> None:
+        """Keep a policy, in place of the one of its name, and make its alarms."""
+        target.policies[policy.name] = policy
+        self.alarms.make(target, policy)
+
+    def drop(self, target: ScalableTarget, policy: Policy) -> None:
+        """Forget a policy, and delete its alarms."""
+        del target.policies[policy.name]
+        self.alarms.delete(target, policy)
+
+    def forget(self, target: ScalableTarget) -> None:
+        """Forget a target with everything that scales it."""
+        for policy in list(target.policies.values()):
+            self.drop(target, policy)
+        del self.targets[target.resource_id]
 
     def arn(self, service: str, resource: str) -> str:
         """An ARN of this account and region."""

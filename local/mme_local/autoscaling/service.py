@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mme_local.autoscaling import actions, policies, targets
+from mme_local.autoscaling.alarms import Alarms, PolicyAlarms
 from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.metrics import CloudWatch, LocalCloudWatch
 from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, check_addressed
@@ -29,6 +30,7 @@ class AutoScaling:
 
     Args:
         sagemaker: Whose endpoints it scales; it learns of this service, too.
+        alarms: Gets the alarms of target tracking policies.
         cloudwatch: Has the metrics; this process's own when left out.
         clock: Tells the time in seconds since 1970.
         interval: Seconds between two looks at all targets.
@@ -37,6 +39,7 @@ class AutoScaling:
     def __init__(
         self,
         sagemaker: SageMaker,
+        alarms: Alarms,
         cloudwatch: CloudWatch | None = None,
         *,
         clock: Callable[[], float] = time.time,
@@ -44,6 +47,7 @@ class AutoScaling:
     ) -> None:
         self._accounts: dict[Scope, Account] = {}
         self._sagemaker = sagemaker
+        self._alarms = alarms
         self._clock = clock
         self.scaler = Scaler(
             sagemaker, cloudwatch or LocalCloudWatch(), lambda: list(self._accounts.values()), clock, interval
@@ -68,7 +72,7 @@ class AutoScaling:
     def account(self, scope: Scope) -> Account:
         """The targets of an account and region."""
         if scope not in self._accounts:
-            self._accounts[scope] = Account(scope)
+            self._accounts[scope] = Account(scope, PolicyAlarms(self._alarms, scope))
         return self._accounts[scope]
 
     def call(self, scope: Scope, operation: str, request: Any) -> dict[str, Any]:
@@ -90,7 +94,7 @@ class AutoScaling:
         """Deregister the targets of an endpoint."""
         account = self.account(scope)
         for name in self.scaled_variants(scope, endpoint_name):
-            del account.targets[f"endpoint/{endpoint_name}/variant/{name}"]
+            account.forget(account.targets[f"endpoint/{endpoint_name}/variant/{name}"])
 
     def _register(self, account: Account, request: Mapping[str, Any]) -> dict[str, Any]:
         target = targets.register(account, request, self._sagemaker, self._clock())

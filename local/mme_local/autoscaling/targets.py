@@ -108,7 +108,7 @@ def _described(target: ScalableTarget) -> dict[str, Any]:
 
 def deregister(account: Account, request: Mapping[str, Any]) -> dict[str, Any]:
     """DeregisterScalableTarget, with its policies and scheduled actions."""
-    del account.targets[account.get(request).resource_id]
+    account.forget(account.get(request))
     return {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from mme_local.platform.disk import Disk
 from mme_local.platform.errors import InvokeError
 from mme_local.platform.failures import Failures
 from mme_local.platform.loader import Loader
+from mme_local.platform.logs import LogDelivery, LogStream
 from mme_local.platform.metrics import VariantMetrics
 from mme_local.platform.request import Invocation
 from mme_local.platform.settings import Settings
@@ -42,7 +44,8 @@ class Surroundings:
         server_factory: Makes the servers.
         memory_budget: Bytes for loaded models, an instance.
         disk_budget: Bytes for model files, an instance.
-        log_group_arn: Makes the ARN of an endpoint's log group.
+        logs: Delivers the servers' output.
+        log_group_arn: Makes the ARN of an endpoint's log group, of its region and name.
     """
 
     store: ArtifactStore
@@ -51,7 +54,8 @@ class Surroundings:
     server_factory: ServerFactory
     memory_budget: int | None
     disk_budget: int | None
-    log_group_arn: Callable[[str], str]
+    logs: LogDelivery
+    log_group_arn: Callable[[str, str], str]
 
 
 class Instance:
@@ -75,6 +79,8 @@ class Instance:
         self._around = around
         store = around.store.as_role(variant.execution_role)
         self.disk = Disk(store, directory / "models", around.executor, budget=around.disk_budget)
+        self._id = f"i-{secrets.token_hex(9)[1:]}"
+        self._logs: list[LogStream] = []
         self.in_flight = 0
         self._idle = asyncio.Event()
         self._stages: list[Stage] = []
@@ -110,6 +116,8 @@ class Instance:
         for result in await asyncio.gather(*(stage.stop() for stage in self._stages), return_exceptions=True):
             if isinstance(result, Exception):
                 _log.warning("server did not stop cleanly", endpoint=self._endpoint_name, error=str(result))
+        logs, self._logs = self._logs, []
+        await self._around.logs.end(logs)
         await asyncio.get_running_loop().run_in_executor(self._around.executor, remove_tree, self.directory)
 
     async def drain(self) -> None:
@@ -158,12 +166,14 @@ class Instance:
         around, settings = self._around, self._around.settings
         name = container_name(self._variant, index)
         label = f"{self._endpoint_name}/{self._variant.name}/{self.directory.name}/{name}"
-        failures = Failures(self._endpoint_name, name, around.log_group_arn(self._endpoint_name))
+        failures = Failures(self._endpoint_name, name, around.log_group_arn(self._metrics.region, self._endpoint_name))
         work_dir = self.directory / f"c{index}"
+        log = self._log_stream(name)
 
         def make(generation: int) -> ModelServer:
             folder = work_dir / str(generation)
             folder.mkdir(parents=True, exist_ok=True)
+            log.follow(folder / "server.log")
             return around.server_factory(container, folder)
 
         if container.model_data_url is None:
@@ -190,6 +200,15 @@ class Instance:
         supervisor.on_down = cache.forget_memory
         self._multi_model = MultiModelStage(supervisor, cache, failures, settings, prefix=container.model_data_url)
         return self._multi_model
+
+    def _log_stream(self, container: str) -> LogStream:
+        name = f"{self._variant.name}/{self._id}"
+        if len(self._variant.containers) > 1:
+            name += f"/{container}"
+        role = self._variant.execution_role
+        stream = self._around.logs.stream(self._endpoint_name, name, region=self._metrics.region, role=role)
+        self._logs.append(stream)
+        return stream
 
     async def _start(self, index: int, stage: Stage) -> None:
         with self._naming(index):

@@ -19,6 +19,7 @@ from mme_local.platform.errors import InvokeError, ValidationError
 from mme_local.platform.failures import unexpected
 from mme_local.platform.fleet import Fleet
 from mme_local.platform.instance import ServerFactory, Surroundings
+from mme_local.platform.logs import LogDelivery, log_group
 from mme_local.platform.metrics import Gauge, Publisher
 from mme_local.platform.request import Invocation
 from mme_local.platform.settings import Settings
@@ -44,7 +45,7 @@ class LocalHosting:
     called from threads of its own.
 
     Args:
-        endpoint_url: Where S3 and CloudWatch are.
+        endpoint_url: Where S3, CloudWatch and CloudWatch Logs are.
         root: A folder for model files and server logs; what is put there is deleted again.
         memory_budget: Bytes that the loaded models of one instance may take, each counted as 1.2 times its files; no
             limit but the server's own 507 when left out.
@@ -54,7 +55,7 @@ class LocalHosting:
         account_id: The account that messages and metrics name.
         region: The region that S3 is asked in and messages name.
         role_credentials: Access key, secret and token of an execution role's session, with which its models' artifacts
-            are read; the account itself reads them when left out.
+            are read and its servers' output is written; the account itself does so when left out.
         settings: Limits and times, which tests shorten.
         chance: Decides between variants; seeded by tests.
     """
@@ -90,6 +91,7 @@ class LocalHosting:
             max_bytes=settings.max_unpacked_bytes,
             role_credentials=role_credentials,
         )
+        self._logs = LogDelivery(endpoint_url, interval=settings.log_interval, role_credentials=role_credentials)
         self._around = Surroundings(
             store=store,
             executor=self._executor,
@@ -97,7 +99,8 @@ class LocalHosting:
             server_factory=server_factory or _real_servers(),
             memory_budget=memory_budget,
             disk_budget=disk_budget,
-            log_group_arn=lambda name: f"arn:aws:logs:{region}:{account_id}:log-group:/aws/sagemaker/Endpoints/{name}",
+            logs=self._logs,
+            log_group_arn=lambda region, name: f"arn:aws:logs:{region}:{account_id}:log-group:{log_group(name)}",
         )
         self._publisher = Publisher(
             endpoint_url,
@@ -227,6 +230,7 @@ class LocalHosting:
     async def close(self) -> None:
         """Stop everything, without waiting for calls, and delete all files."""
         self._closed = True
+        await self._logs.close()
         await self._publisher.close()
         self._fleets.clear()
         self._handovers.clear()

@@ -14,11 +14,13 @@ MAX_BODY: Final = 6_291_456
 TARGET_MODEL: Final = "x-amzn-sagemaker-target-model"
 TARGET_VARIANT: Final = "x-amzn-sagemaker-target-variant"
 TARGET_CONTAINER: Final = "x-amzn-sagemaker-target-container-hostname"
+INFERENCE_COMPONENT: Final = "x-amzn-sagemaker-inference-component"
 CUSTOM_ATTRIBUTES: Final = "x-amzn-sagemaker-custom-attributes"
 
 _LIMITS: Final = {
     TARGET_VARIANT: ("targetVariant", 63),
     TARGET_CONTAINER: ("targetContainerHostname", 63),
+    INFERENCE_COMPONENT: ("inferenceComponentName", 63),
     CUSTOM_ATTRIBUTES: ("customAttributes", 1024),
     "content-type": ("contentType", 1024),
     "accept": ("accept", 1024),
@@ -75,6 +77,11 @@ class Invocation:
             value = headers.get(header)
             if value is not None and len(value) > limit:
                 raise _constraint(member, f"Member must have length less than or equal to {limit}")
+        if INFERENCE_COMPONENT in headers:  # no endpoint here has any
+            raise ValidationError(
+                "Inference Component Name header is not allowed for endpoints to which you dont plan to deploy"
+                " inference components. Please remove the Inference Component Name header and try again."
+            )
         target = self.target_model
         if target is None:
             return

@@ -23,6 +23,7 @@ class Settings:
         max_restarts: Failed starts in a row after which an instance answers 503, until ``restart_cooldown`` is over.
         restart_cooldown: Seconds of rest after ``max_restarts``, and of quiet after which a crash counts as the first.
         publish_interval: Seconds between two deliveries of metrics to CloudWatch.
+        log_interval: Seconds between two deliveries of the servers' output to CloudWatch Logs.
         max_members: Most files and folders in one model archive.
         max_unpacked_bytes: Most bytes that one model archive may unpack to.
         parallel_transfers: Downloads, unpackings and deletions at the same time, over all endpoints.
@@ -41,6 +42,7 @@ class Settings:
     max_restarts: int = 5
     restart_cooldown: float = 60.0
     publish_interval: float = 10.0
+    log_interval: float = 1.0
     max_members: int = MAX_MEMBERS
     max_unpacked_bytes: int = MAX_BYTES
     parallel_transfers: int = 8

@@ -82,7 +82,7 @@ class Provisioner(OnLoop):
 
     def create(self, kind: ResourceType, logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
         """Create a resource; an endpoint is waited for until it is in service."""
-        return self._on_loop(self._create(self._scope(), kind, logical_id, properties, stack_name))
+        return self._on_loop(self._create(self._scope(), kind, logical_id, properties))
 
     def update(self, kind: ResourceType, physical_id: str, old: Properties, new: Properties) -> Provisioned:
         """Change a resource in place."""
@@ -92,11 +92,9 @@ class Provisioner(OnLoop):
         """Delete a resource; one that is gone already is no error."""
         self._on_loop(self._delete(self._scope(), kind, physical_id))
 
-    async def _create(
-        self, scope: Scope, kind: ResourceType, logical_id: str, properties: Properties, stack_name: str
-    ) -> Provisioned:
+    async def _create(self, scope: Scope, kind: ResourceType, logical_id: str, properties: Properties) -> Provisioned:
         request = kind.request(properties)
-        name = request.setdefault(kind.name_property, _generated_name(stack_name, logical_id))
+        name = request.setdefault(kind.name_property, _generated_name(logical_id))
         self._service.call(scope, f"Create{kind.noun}", request)
         record = _find(self._service.region(scope), kind, name)
         assert record is not None
@@ -151,9 +149,10 @@ def _name(physical_id: str) -> str:
     return physical_id.rpartition("/")[2]
 
 
-def _generated_name(stack_name: str, logical_id: str) -> str:
+def _generated_name(logical_id: str) -> str:
+    # without the stack's name, unlike most types: aws/aws-cli#4021
     suffix = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_SUFFIX_LENGTH))
-    prefix = f"{stack_name}-{logical_id}"[: _NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip("-")
+    prefix = logical_id[: _NAME_LENGTH - _SUFFIX_LENGTH - 1]
     return f"{prefix}-{suffix}"
 
 

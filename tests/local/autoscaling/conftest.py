@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -39,6 +39,23 @@ class Metrics:
         pass
 
 
+class Alarms:
+    """The alarms of CloudWatch, by their names."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, Any]] = {}
+
+    def triggering(self, scope: Scope, policy_arn: str) -> dict[str, str]:
+        return {name: f"arn:{name}" for name, alarm in self.made.items() if policy_arn in alarm["AlarmActions"]}
+
+    def put(self, scope: Scope, alarm: Mapping[str, Any]) -> None:
+        self.made[alarm["AlarmName"]] = dict(alarm)
+
+    def delete(self, scope: Scope, names: Sequence[str]) -> None:
+        for name in names:
+            del self.made[name]
+
+
 class Machine(NoServers):
     """Takes every count until the test says that there is no more."""
 
@@ -59,7 +76,8 @@ class World:
         self.metrics = Metrics()
         self.machine = Machine()
         self.sagemaker = SageMaker(self.machine)
-        self.service = AutoScaling(self.sagemaker, self.metrics, clock=lambda: self.now)
+        self.alarms = Alarms()
+        self.service = AutoScaling(self.sagemaker, self.alarms, self.metrics, clock=lambda: self.now)
 
     async def build(self) -> None:
         self.sage("CreateModel", ModelName="M", PrimaryContainer={"Image": "i"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -104,3 +105,59 @@ def shapes() -> Any:
         variant = staticmethod(variant)
 
     return Shapes
+
+
+class Stack:
+    """A stack of its own for each test, deployed through the real CloudFormation API."""
+
+    def __init__(self, client: Any, name: str, eventually: Callable[..., Any]) -> None:
+        self.client = client
+        self.name = name
+        self._eventually = eventually
+
+    def create(self, template: dict[str, Any], **options: Any) -> str:
+        self.client.create_stack(StackName=self.name, TemplateBody=json.dumps(template), **options)
+        return self._settled()
+
+    def update(self, template: dict[str, Any], **options: Any) -> str:
+        self.client.update_stack(StackName=self.name, TemplateBody=json.dumps(template), **options)
+        return self._settled()
+
+    def delete(self) -> None:
+        assert self.try_to_delete() == "DELETE_COMPLETE"
+
+    def try_to_delete(self) -> str:
+        stack_id = self.client.describe_stacks(StackName=self.name)["Stacks"][0]["StackId"]
+        self.client.delete_stack(StackName=self.name)
+        return self._settled(stack_id)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        stack = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def physical_id(self, logical_id: str) -> str:
+        detail = self.client.describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)
+        found: str = detail["StackResourceDetail"]["PhysicalResourceId"]
+        return found
+
+    def reasons(self) -> list[str]:
+        events = self.client.describe_stack_events(StackName=self.name)["StackEvents"]
+        return [event.get("ResourceStatusReason", "") for event in events]
+
+    def _status(self, name: str) -> str:
+        status: str = self.client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+        return status
+
+    def _settled(self, stack_id: str | None = None) -> str:
+        def final() -> str | None:
+            status = self._status(stack_id or self.name)
+            return None if status.endswith("_IN_PROGRESS") else status
+
+        status: str = self._eventually(final)
+        return status
+
+
+@pytest.fixture
+def stack(control_plane: Any, unique: Any, eventually: Any) -> Stack:
+    return Stack(control_plane.client("cloudformation"), unique("Stack"), eventually)

@@ -2,66 +2,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 Template = dict[str, Any]
-
-
-class Stack:
-    """A stack of its own for each test, deployed through the real CloudFormation API."""
-
-    def __init__(self, client: Any, name: str, eventually: Callable[..., Any]) -> None:
-        self.client = client
-        self.name = name
-        self._eventually = eventually
-
-    def create(self, template: Template, **options: Any) -> str:
-        self.client.create_stack(StackName=self.name, TemplateBody=json.dumps(template), **options)
-        return self._settled()
-
-    def update(self, template: Template, **options: Any) -> str:
-        self.client.update_stack(StackName=self.name, TemplateBody=json.dumps(template), **options)
-        return self._settled()
-
-    def delete(self) -> None:
-        stack_id = self.client.describe_stacks(StackName=self.name)["Stacks"][0]["StackId"]
-        self.client.delete_stack(StackName=self.name)
-        self._eventually(lambda: self._status(stack_id) == "DELETE_COMPLETE")
-
-    @property
-    def outputs(self) -> dict[str, str]:
-        stack = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-
-    def physical_id(self, logical_id: str) -> str:
-        detail = self.client.describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)
-        found: str = detail["StackResourceDetail"]["PhysicalResourceId"]
-        return found
-
-    def reasons(self) -> list[str]:
-        events = self.client.describe_stack_events(StackName=self.name)["StackEvents"]
-        return [event.get("ResourceStatusReason", "") for event in events]
-
-    def _status(self, name: str) -> str:
-        status: str = self.client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
-        return status
-
-    def _settled(self) -> str:
-        def final() -> str | None:
-            status = self._status(self.name)
-            return None if status.endswith("_IN_PROGRESS") else status
-
-        status: str = self._eventually(final)
-        return status
-
-
-@pytest.fixture
-def stack(control_plane: Any, unique: Any, eventually: Any) -> Stack:
-    return Stack(control_plane.client("cloudformation"), unique("Stack"), eventually)
 
 
 @pytest.fixture
@@ -111,13 +57,23 @@ def unhostable(template: Template, model: str) -> Template:
     return changed(template, "Config", ProductionVariants=[variant])
 
 
-def test_creates_names_and_refers_to_everything(stack: Stack, template: Template, sagemaker: Any) -> None:
+def made_by(stack: Any, sagemaker: Any) -> set[str]:
+    """The models and configurations of a stack: their names don't say whose they are."""
+    models = sagemaker.list_models(MaxResults=100)["Models"]
+    configs = sagemaker.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]
+    found = {model["ModelName"]: model["ModelArn"] for model in models}
+    found |= {config["EndpointConfigName"]: config["EndpointConfigArn"] for config in configs}
+    tag = {"Key": "aws:cloudformation:stack-name", "Value": stack.name}
+    return {name for name, arn in found.items() if tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+
+
+def test_creates_names_and_refers_to_everything(stack: Any, template: Template, sagemaker: Any) -> None:
     assert stack.create(template, Tags=[{"Key": "cost", "Value": "1"}]) == "CREATE_COMPLETE"
     outputs = stack.outputs
     endpoint_name = template["Resources"]["Endpoint"]["Properties"]["EndpointName"]
     assert outputs["EndpointName"] == endpoint_name
-    assert outputs["ModelName"].startswith(f"{stack.name}-Model-")
-    assert outputs["ConfigName"].startswith(f"{stack.name}-Config-")
+    assert outputs["ModelName"].startswith("Model-")
+    assert outputs["ConfigName"].startswith("Config-")
     arn = "arn:aws:sagemaker:us-east-1:000000000000"
     assert outputs["Model"] == f"{arn}:model/{outputs['ModelName'].lower()}"
     assert outputs["Config"] == f"{arn}:endpoint-config/{outputs['ConfigName'].lower()}"
@@ -128,7 +84,7 @@ def test_creates_names_and_refers_to_everything(stack: Stack, template: Template
 
 
 def test_a_changed_configuration_is_replaced_and_the_endpoint_updated_in_place(
-    stack: Stack, template: Template, sagemaker: Any
+    stack: Any, template: Template, sagemaker: Any
 ) -> None:
     stack.create(template)
     before = stack.outputs
@@ -146,7 +102,7 @@ def test_a_changed_configuration_is_replaced_and_the_endpoint_updated_in_place(
 
 
 def test_a_changed_model_is_replaced_and_so_is_what_names_it(
-    stack: Stack, template: Template, sagemaker: Any, shapes: Any
+    stack: Any, template: Template, sagemaker: Any, shapes: Any
 ) -> None:
     stack.create(template)
     before = stack.outputs
@@ -160,7 +116,7 @@ def test_a_changed_model_is_replaced_and_so_is_what_names_it(
         sagemaker.describe_model(ModelName=before["ModelName"])
 
 
-def test_changed_tags_replace_nothing(stack: Stack, template: Template, sagemaker: Any) -> None:
+def test_changed_tags_replace_nothing(stack: Any, template: Template, sagemaker: Any) -> None:
     stack.create(template)
     before = stack.outputs
     assert stack.update(changed(template, "Model", Tags=[{"Key": "owner", "Value": "b"}])) == "UPDATE_COMPLETE"
@@ -170,9 +126,7 @@ def test_changed_tags_replace_nothing(stack: Stack, template: Template, sagemake
     assert "team" not in tags
 
 
-def test_a_new_endpoint_name_replaces_the_endpoint(
-    stack: Stack, template: Template, sagemaker: Any, unique: Any
-) -> None:
+def test_a_new_endpoint_name_replaces_the_endpoint(stack: Any, template: Template, sagemaker: Any, unique: Any) -> None:
     stack.create(template)
     before = stack.outputs
     assert stack.update(changed(template, "Endpoint", EndpointName=unique("renamed"))) == "UPDATE_COMPLETE"
@@ -181,7 +135,7 @@ def test_a_new_endpoint_name_replaces_the_endpoint(
         sagemaker.describe_endpoint(EndpointName=before["EndpointName"])
 
 
-def test_a_named_configuration_cannot_be_replaced(stack: Stack, template: Template, unique: Any) -> None:
+def test_a_named_configuration_cannot_be_replaced(stack: Any, template: Template, unique: Any) -> None:
     named = changed(template, "Config", EndpointConfigName=unique("Named"))
     stack.create(named)
     assert stack.update(with_count(named, 3)) == "UPDATE_ROLLBACK_COMPLETE"
@@ -189,7 +143,7 @@ def test_a_named_configuration_cannot_be_replaced(stack: Stack, template: Templa
 
 
 def test_a_failed_update_goes_back_to_the_old_configuration(
-    stack: Stack, template: Template, sagemaker: Any, make: Any
+    stack: Any, template: Template, sagemaker: Any, make: Any
 ) -> None:
     stack.create(template)
     before = stack.outputs
@@ -198,12 +152,11 @@ def test_a_failed_update_goes_back_to_the_old_configuration(
     assert stack.outputs == before
     answer = sagemaker.describe_endpoint(EndpointName=before["EndpointName"])
     assert (answer["EndpointStatus"], answer["EndpointConfigName"]) == ("InService", before["ConfigName"])
-    configs = sagemaker.list_endpoint_configs(NameContains=f"{stack.name}-Config-")["EndpointConfigs"]
-    assert [config["EndpointConfigName"] for config in configs] == [before["ConfigName"]]
+    assert made_by(stack, sagemaker) == {before["ModelName"], before["ConfigName"]}
 
 
 def test_an_update_that_fails_later_sends_the_endpoint_back(
-    stack: Stack, template: Template, sagemaker: Any, shapes: Any
+    stack: Any, template: Template, sagemaker: Any, shapes: Any
 ) -> None:
     stack.create(template)
     before = stack.outputs
@@ -219,33 +172,31 @@ def test_an_update_that_fails_later_sends_the_endpoint_back(
     assert answer["ProductionVariants"][0]["CurrentInstanceCount"] == 2
 
 
-def test_a_failed_creation_leaves_nothing(stack: Stack, template: Template, sagemaker: Any, make: Any) -> None:
+def test_a_failed_creation_leaves_nothing(stack: Any, template: Template, sagemaker: Any, make: Any) -> None:
     assert stack.create(unhostable(template, make.single_model())) == "ROLLBACK_COMPLETE"
     name = template["Resources"]["Endpoint"]["Properties"]["EndpointName"]
     with pytest.raises(ClientError, match="Could not find endpoint"):
         sagemaker.describe_endpoint(EndpointName=name)
-    assert sagemaker.list_models(NameContains=f"{stack.name}-")["Models"] == []
-    assert sagemaker.list_endpoint_configs(NameContains=f"{stack.name}-")["EndpointConfigs"] == []
+    assert made_by(stack, sagemaker) == set()
 
 
-def test_deleting_the_stack_deletes_everything(stack: Stack, template: Template, sagemaker: Any) -> None:
+def test_deleting_the_stack_deletes_everything(stack: Any, template: Template, sagemaker: Any) -> None:
     stack.create(template)
     outputs = stack.outputs
     stack.delete()
     with pytest.raises(ClientError, match="Could not find endpoint"):
         sagemaker.describe_endpoint(EndpointName=outputs["EndpointName"])
-    assert sagemaker.list_models(NameContains=f"{stack.name}-")["Models"] == []
-    assert sagemaker.list_endpoint_configs(NameContains=f"{stack.name}-")["EndpointConfigs"] == []
+    assert made_by(stack, sagemaker) == set()
 
 
-def test_what_was_deleted_by_hand_does_not_stop_the_deletion(stack: Stack, template: Template, sagemaker: Any) -> None:
+def test_what_was_deleted_by_hand_does_not_stop_the_deletion(stack: Any, template: Template, sagemaker: Any) -> None:
     stack.create(template)
     sagemaker.delete_model(ModelName=stack.outputs["ModelName"])
     sagemaker.delete_endpoint(EndpointName=stack.outputs["EndpointName"])
     stack.delete()
 
 
-def test_values_may_be_written_as_strings(stack: Stack, template: Template, sagemaker: Any, shapes: Any) -> None:
+def test_values_may_be_written_as_strings(stack: Any, template: Template, sagemaker: Any, shapes: Any) -> None:
     texts = with_count(template, "3")
     texts["Resources"]["Config"]["Properties"]["ProductionVariants"][0]["InitialVariantWeight"] = "0.5"
     texts = changed(
@@ -274,24 +225,24 @@ def test_values_may_be_written_as_strings(stack: Stack, template: Template, sage
     ],
 )
 def test_a_resource_that_cannot_be_made_fails_with_its_reason(
-    stack: Stack, template: Template, logical_id: str, properties: dict[str, Any], text: str
+    stack: Any, template: Template, logical_id: str, properties: dict[str, Any], text: str
 ) -> None:
     assert stack.create(changed(template, logical_id, **properties)) == "ROLLBACK_COMPLETE"
     assert any(text in reason for reason in stack.reasons())
 
 
-def test_an_attribute_that_does_not_exist_fails_the_stack(stack: Stack, template: Template) -> None:
+def test_an_attribute_that_does_not_exist_fails_the_stack(stack: Any, template: Template) -> None:
     template["Outputs"]["Bogus"] = {"Value": {"Fn::GetAtt": ["Endpoint", "Bogus"]}}
     assert stack.create(template) == "ROLLBACK_COMPLETE"
 
 
-def test_a_type_that_nobody_supports_fails_the_stack(stack: Stack, template: Template) -> None:
+def test_a_type_that_nobody_supports_fails_the_stack(stack: Any, template: Template) -> None:
     template["Resources"]["Pipeline"] = {"Type": "AWS::SageMaker::Pipeline", "Properties": {}}
     with pytest.raises(ClientError, match=r"Unrecognized resource types: \[AWS::SageMaker::Pipeline\]"):
         stack.create(template)
 
 
-def test_a_change_set_says_what_is_replaced(stack: Stack, template: Template) -> None:
+def test_a_change_set_says_what_is_replaced(stack: Any, template: Template) -> None:
     stack.create(template)
     changes = stack.client.create_change_set(
         StackName=stack.name, ChangeSetName="Look", TemplateBody=json.dumps(with_count(template, 3))

@@ -389,6 +389,18 @@ def test_with_direct_invocation_only_the_container_that_is_named_runs(run, world
     run(test)
 
 
+def test_no_endpoint_has_inference_components_to_call(run, world):
+    async def test(at):
+        at.bucket.put_model("models/a.tar.gz", b"m")
+        await at.hosting.deploy(at.spec())
+        status, answer, body = await at.invoke(x_amzn_sagemaker_inference_component="adapter")
+        assert (status, answer["x-amzn-errortype"]) == (400, "ValidationError")
+        assert b"Inference Component Name header is not allowed for endpoints" in body
+        assert world.servers[0].invocations == 0
+
+    run(test)
+
+
 def test_a_pipeline_stops_at_the_container_that_fails_and_names_it(run, world):
     async def test(at):
         def answer(server, target, body, headers):
