@@ -13,8 +13,10 @@ from aws_cdk import aws_sagemaker as sagemaker
 
 from . import _validation as validate
 from ._bucket import key_problems
+from ._kinds import checked_fields
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class DataCapture:
     """Write a share of the requests and answers to S3.
@@ -44,7 +46,8 @@ class DataCapture:
 
     def problems(self, stack: cdk.Stack) -> Iterator[str]:
         """What SageMaker would refuse."""
-        yield from key_problems("data_capture bucket", stack, self.bucket, self.encryption_key)
+        for key in (self.encryption_key, self.bucket.encryption_key):
+            yield from key_problems("data_capture bucket", stack, key)
         yield from validate.within("data_capture sampling_percentage", self.sampling_percentage, 0, 100, "percent")
         yield from validate.choices("data_capture capture", self.capture, ("Input", "Output"))
         yield from validate.content_types("data_capture csv_content_types", self.csv_content_types)
@@ -71,6 +74,7 @@ class DataCapture:
         )
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class CoreDump:
     """Write a core dump to S3 when a container's process crashes.
@@ -89,7 +93,8 @@ class CoreDump:
 
     def problems(self, stack: cdk.Stack) -> Iterator[str]:
         """What SageMaker would refuse."""
-        yield from key_problems("core_dump bucket", stack, self.bucket, self.encryption_key)
+        for key in (self.encryption_key, self.bucket.encryption_key):
+            yield from key_problems("core_dump bucket", stack, key)
         yield from validate.destination("core_dump prefix", _url(self.bucket, self.prefix))
 
     def render(self) -> sagemaker.CfnEndpointConfig.CoreDumpConfigProperty:

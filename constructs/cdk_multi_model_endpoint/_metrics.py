@@ -16,6 +16,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from ._kinds import checked
+
 INVOCATION_METRICS = "AWS/SageMaker"
 INSTANCE_METRICS = "/aws/sagemaker/Endpoints"
 
@@ -62,6 +64,7 @@ class VariantMetrics:
         self._elsewhere = elsewhere or MetricOptions()
         self._dimensions = {"EndpointName": endpoint_name, "VariantName": variant_name}
 
+    @checked
     def metric(self, namespace: str, metric_name: str, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Any metric of this variant; the statistic is Average unless given.
 
