@@ -74,3 +74,15 @@ def bucket_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str,
             "must allow the endpoint's role kms:Decrypt, and for add_model the role of the uploads kms:GenerateDataKey "
             "and kms:Decrypt",
         )
+
+
+def destination_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about the policy of another account's bucket that instances write to."""
+    account = bucket.env.account
+    if not is_token(account) and account != stack.account:
+        yield (
+            "crossAccountDestination",
+            f"bucket of data_capture or core_dump is in account {account}, whose policy can't be changed from here: it "
+            "must allow the endpoint's role s3:PutObject, and the policy of its key, if it has one, "
+            "kms:GenerateDataKey and kms:Decrypt",
+        )

@@ -25,7 +25,7 @@ class DataCapture:
     single model only; a warning says so.
 
     Args:
-        bucket: Where to.
+        bucket: Where to. One of another account gets a warning: its policy must allow the access.
         prefix: The folder in it.
         sampling_percentage: How much of the traffic, 0 to 100.
         capture: ``Input``, ``Output`` or both.
@@ -80,7 +80,7 @@ class CoreDump:
     """Write a core dump to S3 when a container's process crashes.
 
     Args:
-        bucket: Where to.
+        bucket: Where to, as for ``DataCapture``.
         prefix: The folder in it.
         encryption_key: A key for what is written. Left out, the bucket's own.
 

@@ -74,8 +74,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         core_dump: Where to write core dumps of the containers.
         routing_strategy: How to choose an instance. Left out, SageMaker's own, which prefers one that holds the model.
         role: The execution role. Left out, one is made that may pull these images, read these models, and write this
-            endpoint's logs and metrics. A given role gets the same permissions where it can be changed, and a warning
-            is added where it can't.
+            endpoint's logs and metrics. A given role, of the same account, gets the same permissions where it can be
+            changed, and a warning is added where it can't. About ten endpoints fit into one role; more are an error.
         vpc: The VPC in which the containers run. The models are then downloaded through it, so it needs a way to S3,
             such as a gateway endpoint. Left out, they run in SageMaker's own network.
         vpc_subnets: Which subnets, 1 to 16. Left out, the private ones.
@@ -355,7 +355,9 @@ class MultiModelEndpoint(InvocableEndpoint):
 
     @checked
     def add_rollback_alarms(self, *alarms: cloudwatch.IAlarm) -> None:
-        """Roll an update back when one of these alarms is raised while traffic moves. At most 10.
+        """Roll an update back when one of these alarms, of the endpoint's region, is raised while traffic moves.
+
+        At most 10.
 
         Without a ``deployment``, traffic moves all at once. Alarms on errors are good ones; latencies rise and cache
         hits fall after every update.

@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
+from ._bucket import destination_warnings
 from ._capture import CoreDump, DataCapture
 from ._errors import warn
 from ._image_sources import BoundImage
@@ -109,6 +110,7 @@ class ExecutionRole:
         if what in self._written:
             return
         self._written.add(what)
+        warn(self._scope, destination_warnings(cdk.Stack.of(self._scope), destination.bucket))
         self._grant(["s3:PutObject"], [destination.bucket.arn_for_objects(f"{destination.prefix}*")])
         for key in (destination.encryption_key, destination.bucket.encryption_key):
             if key is not None:

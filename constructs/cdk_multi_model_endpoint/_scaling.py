@@ -103,6 +103,10 @@ class ScalableInstanceCount(Construct):
             safety_factor: The share of that to aim at, above 0 up to 1.
             options: Cooldowns and ``disable_scale_in``, as in ``TrackingOptions``.
 
+        Raises:
+            InvalidEndpointError: If a number is a token, since CloudFormation can't multiply; or if another policy
+                tracks the metric already, as for the following policies.
+
         https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-loadtest.html
         """
         way_out = (

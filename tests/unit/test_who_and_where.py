@@ -318,6 +318,16 @@ class TestElsewhere:
         with pytest.raises(InvalidEndpointError, match="encryption_key must be in the endpoint's region us-west-2"):
             ModelStore(stack, "Models", encryption_key=key)
 
+    def test_captured_data_and_core_dumps_in_another_account_need_its_policy(
+        self, stack: cdk.Stack, make_endpoint: MakeEndpoint
+    ) -> None:
+        other = self.elsewhere(stack.node.root, account="111111111111")  # type: ignore[arg-type]
+        bucket = s3.Bucket(other, "Bucket", bucket_name="theirs")
+        make_endpoint(data_capture=DataCapture(bucket=bucket), core_dump=CoreDump(bucket=bucket, prefix="dumps/"))
+        make_endpoint(construct_id="Here", data_capture=DataCapture(bucket=s3.Bucket(stack, "Ours")))
+        found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("crossAccountDestination"))
+        assert {message.id for message in found} == {"/Stack/Endpoint"}
+
     def test_rollback_alarms_of_elsewhere_are_refused(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
         other = self.elsewhere(stack.node.root, region="eu-west-1")  # type: ignore[arg-type]
         metric = cloudwatch.Metric(namespace="Mine", metric_name="Errors")
