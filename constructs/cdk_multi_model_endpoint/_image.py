@@ -248,7 +248,7 @@ class InferenceImage:
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/build-multi-model-build-container.html
         """
-        dockerfile = Path(directory, options.get("file", "Dockerfile"))
+        dockerfile = Path(directory, options.get("file") or "Dockerfile")
         if not dockerfile.is_file():
             _refuse(
                 "InferenceImage.from_asset", f"directory must have the file {dockerfile.name!r}, got {str(directory)!r}"

@@ -80,7 +80,8 @@ def _problems(
         if get_origin(hint) is Unpack:
             of_options = _hints(get_args(hint)[0])
             for name, option in value.items():
-                yield from _problem(name, option, of_options.get(name))
+                if option is not None:  # for the CDK it is the same as one that is left out
+                    yield from _problem(name, option, of_options.get(name))
         elif signature.parameters[argument].kind is inspect.Parameter.VAR_POSITIONAL:
             yield from _elements(argument, value, hint)
         else:
@@ -124,15 +125,17 @@ def _elements(argument: str, values: Sequence[object], hint: Any) -> Iterator[st
 
 
 def _may_be(value: object, hint: type) -> bool:
-    """Whether a value can be of a class; jsii takes much for its interfaces, and mappings for its structs."""
+    """Whether a value can be of a class; jsii takes much for its interfaces, and mappings for CloudFormation's."""
     if issubclass(hint, _EXACT):
         return isinstance(value, hint)
+    if isinstance(value, Mapping):
+        return hint.__name__.endswith("Property")
     return value is not None and not isinstance(value, _PLAIN)
 
 
 def _number(argument: str, value: object, *, whole: bool) -> Iterator[str]:
     kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, (bool, Enum)) or not isinstance(value, (int, float)):
         yield f"{argument} must be {kind}, got {_said(value)}{_way_out(value, 'number')}"
     elif is_token(value):
         return
@@ -147,6 +150,8 @@ def _way_out(value: object, kind: str) -> str:
         return f": write Token.as_{kind}(…)"
     if kind == "number" and isinstance(value, str):
         return ": write int(…) or float(…), context given by -c is text"
+    if kind == "number" and hasattr(value, "__float__"):
+        return f": it is of the kind {type(value).__name__}, write int(…) or float(…)"
     if kind == "string" and isinstance(value, (int, float)):
         return f": write {str(value)!r}"
     return ""

@@ -74,7 +74,7 @@ class VariantMetrics:
             options: The options of a CDK metric; ``dimensions_map`` is added to the variant's dimensions.
         """
         options.setdefault("statistic", "Average")
-        options["dimensions_map"] = {**self._dimensions, **options.get("dimensions_map", {})}
+        options["dimensions_map"] = {**self._dimensions, **(options.get("dimensions_map") or {})}
         options = {**self._elsewhere, **options}
         metric = cloudwatch.Metric(namespace=namespace, metric_name=metric_name, **options)
         # the CDK then names the endpoint's region and account where the metric is used in another

@@ -267,8 +267,8 @@ def encryption_key(argument: str, value: str) -> Iterator[str]:
 
 def choices(argument: str, values: Sequence[str], known: Sequence[str]) -> Iterator[str]:
     """Values out of a list, each once, and one at least."""
-    if not values or len(set(values)) < len(values) or not set(values) <= set(known):
-        yield f"{argument} must be one or more of {', '.join(known)}, got {', '.join(values) or 'none'}"
+    if not values or any(value not in known for value in values) or len(set(values)) < len(values):
+        yield f"{argument} must be one or more of {', '.join(known)}, got {', '.join(map(str, values)) or 'none'}"
 
 
 def content_types(argument: str, values: Sequence[str]) -> Iterator[str]:

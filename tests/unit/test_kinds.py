@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from enum import IntEnum
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_applicationautoscaling as appscaling
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
@@ -36,6 +38,12 @@ from .conftest import MakeEndpoint, resource
 
 MINUTE = cdk.Duration.minutes(1)
 IMAGE = InferenceImage.built_in("xgboost", "3.2-0")
+
+
+class Answer(IntEnum):
+    TWO = 2
+
+
 Given = Callable[[cdk.Stack, MakeEndpoint, Any], object]
 
 
@@ -178,6 +186,16 @@ def test_none_is_refused_where_it_means_nothing(
         (lambda s, m, v: MultiModelContainer(image="xgboost", model_store=ModelStore(s, "M")), ""),
         (lambda s, m, v: m(environment=None), "environment must be a mapping such as a dict, got None"),
         (lambda s, m, v: m(environment={3: "x"}), "environment must have strings as names, got 3"),
+        (
+            lambda s, m, v: m(initial_instance_count=Fraction(3)),
+            "initial_instance_count must be a whole number, got Fraction(3, 1): it is of the kind Fraction, write "
+            "int(…) or float(…)",
+        ),
+        (lambda s, m, v: m(initial_instance_count=Answer.TWO), ""),
+        (
+            lambda s, m, v: m(vpc=ec2.Vpc(s, "Vpc"), vpc_subnets={"one_per_az": True}),
+            "vpc_subnets must be of the kind SubnetSelection, got {'one_per_az': True}",
+        ),
         (lambda s, m, v: m(preprocessors=["scaler"]), ""),
         (lambda s, m, v: m(preprocessors=IMAGE), ""),
         (lambda s, m, v: m().add_rollback_alarms("errors"), ""),
@@ -211,6 +229,21 @@ def test_what_python_says_itself_stays(stack: cdk.Stack) -> None:
         ModelStore(stack)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument"):
         ModelStore(stack, "Models", folder="x")  # type: ignore[call-arg]
+
+
+def test_options_that_are_none_are_left_out(stack: cdk.Stack, make_endpoint: MakeEndpoint, tmp_path: Path) -> None:
+    none: Any = None
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    InferenceImage.from_asset(tmp_path, file=none)
+    scaling(make_endpoint).scale_on_invocations("Load", max_requests_per_second=1, scale_in_cooldown=none)
+    metric = make_endpoint(construct_id="Other").default_variant.metric_invocations(dimensions_map=none, label=none)
+    assert metric.metric_name == "Invocations"
+
+
+def test_a_struct_of_cloudformations_may_be_a_dict(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    make_endpoint(clarify_explainer={"shapConfig": {"shapBaselineConfig": {"shapBaseline": "1,2"}}})
+    config = resource(Template.from_stack(stack), "AWS::SageMaker::EndpointConfig")
+    assert "ShapConfig" in config["ExplainerConfig"]["ClarifyExplainerConfig"]
 
 
 def test_read_only_mappings_and_other_sequences_are_taken(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
