@@ -528,3 +528,22 @@ def test_vpc_accepts(subnets: int, groups: int) -> None:
 )
 def test_vpc_refuses(subnets: int, groups: int, problem: str) -> None:
     assert list(validate.vpc(subnets, groups)) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("value", "maximum", "bounds"),
+    [
+        (None, 1, None),
+        (0, 1, None),
+        (0.99, 1, None),
+        (NUMBER_TOKEN, 1, None),
+        (10_000, None, None),
+        (-0.1, 1, "at least 0 and below 1"),
+        (1, 1, "at least 0 and below 1"),
+        (-1, None, "at least 0"),
+    ],
+)
+def test_a_threshold_is_one_that_can_be_passed(value: float | None, maximum: float | None, bounds: str | None) -> None:
+    way_out = "the alarm is raised above it; None leaves it out"
+    expected = [] if bounds is None else [f"model_unloads must be {bounds}, got {value}: {way_out}"]
+    assert list(validate.raised_above("model_unloads", value, maximum)) == expected
