@@ -11,23 +11,35 @@ from aws_cdk import aws_s3 as s3
 from ._tokens import is_token
 
 
-def key_problems(argument: str, stack: cdk.Stack, bucket: s3.IBucket, key: kms.IKey | None = None) -> Iterator[str]:
+def place_problems(argument: str, stack: cdk.Stack, region: str, account: str | None = None) -> Iterator[str]:
+    """Whether something is in a stack's region and account, as far as they are known."""
+    for what, there, here in (("region", region, stack.region), ("account", account, stack.account)):
+        if there is not None and not is_token(there) and not is_token(here) and there != here:
+            yield f"{argument} must be in the endpoint's {what} {here}, got {there}"
+
+
+def key_problems(argument: str, stack: cdk.Stack, key: kms.IKey | None) -> Iterator[str]:
     """Whether a key is one that a stack can't name: of a stack of this app in another account or region."""
-    key = key or bucket.encryption_key
     if key is None or not is_token(key.key_arn) or cdk.Stack.of(key) is stack:
         return
     for what, there, here in (("account", key.env.account, stack.account), ("region", key.env.region, stack.region)):
         if not is_token(there) and there != here:
             yield (
                 f"{argument} must not be encrypted with a KMS key that this app makes in another {what}, got one in "
-                f"{there}: its ARN is not known here; import the bucket with Bucket.from_bucket_attributes("
-                "encryption_key=Key.from_key_arn(…))"
+                f"{there}: its ARN is not known here; import it with Key.from_key_arn(…), and a bucket that has it "
+                "with Bucket.from_bucket_attributes(encryption_key=…)"
             )
 
 
-def bucket_problems(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[str]:
-    """Whether SageMaker would refuse a bucket for its region, or a stack can't name its key."""
-    yield from key_problems("bucket", stack, bucket)
+def bucket_problems(stack: cdk.Stack, bucket: s3.IBucket, *, own: bool = False) -> Iterator[str]:
+    """Whether SageMaker would refuse a bucket for its region, or a stack can't name its key or a store's own bucket."""
+    account = bucket.env.account
+    if own and [*place_problems("bucket", stack, stack.region, account)]:
+        yield (
+            f"model_store must be given a bucket with a bucket_name, got one that makes its own in account {account}: "
+            "the name of another account's bucket must be known here"
+        )
+    yield from key_problems("bucket", stack, bucket.encryption_key)
     region = bucket.env.region
     if not is_token(region) and not is_token(stack.region) and region != stack.region:
         yield (
@@ -61,4 +73,16 @@ def bucket_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str,
             f"bucket is encrypted with a KMS key of account {key_account}, whose policy can't be changed from here: it "
             "must allow the endpoint's role kms:Decrypt, and for add_model the role of the uploads kms:GenerateDataKey "
             "and kms:Decrypt",
+        )
+
+
+def destination_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about the policy of another account's bucket that instances write to."""
+    account = bucket.env.account
+    if not is_token(account) and account != stack.account:
+        yield (
+            "crossAccountDestination",
+            f"bucket of data_capture or core_dump is in account {account}, whose policy can't be changed from here: it "
+            "must allow the endpoint's role s3:PutObject, and the policy of its key, if it has one, "
+            "kms:GenerateDataKey and kms:Decrypt",
         )

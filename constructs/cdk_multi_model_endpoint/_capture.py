@@ -13,8 +13,10 @@ from aws_cdk import aws_sagemaker as sagemaker
 
 from . import _validation as validate
 from ._bucket import key_problems
+from ._kinds import checked_fields
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class DataCapture:
     """Write a share of the requests and answers to S3.
@@ -23,7 +25,7 @@ class DataCapture:
     single model only; a warning says so.
 
     Args:
-        bucket: Where to.
+        bucket: Where to. One of another account gets a warning: its policy must allow the access.
         prefix: The folder in it.
         sampling_percentage: How much of the traffic, 0 to 100.
         capture: ``Input``, ``Output`` or both.
@@ -44,7 +46,8 @@ class DataCapture:
 
     def problems(self, stack: cdk.Stack) -> Iterator[str]:
         """What SageMaker would refuse."""
-        yield from key_problems("data_capture bucket", stack, self.bucket, self.encryption_key)
+        for key in (self.encryption_key, self.bucket.encryption_key):
+            yield from key_problems("data_capture bucket", stack, key)
         yield from validate.within("data_capture sampling_percentage", self.sampling_percentage, 0, 100, "percent")
         yield from validate.choices("data_capture capture", self.capture, ("Input", "Output"))
         yield from validate.content_types("data_capture csv_content_types", self.csv_content_types)
@@ -71,12 +74,13 @@ class DataCapture:
         )
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class CoreDump:
     """Write a core dump to S3 when a container's process crashes.
 
     Args:
-        bucket: Where to.
+        bucket: Where to, as for ``DataCapture``.
         prefix: The folder in it.
         encryption_key: A key for what is written. Left out, the bucket's own.
 
@@ -89,7 +93,8 @@ class CoreDump:
 
     def problems(self, stack: cdk.Stack) -> Iterator[str]:
         """What SageMaker would refuse."""
-        yield from key_problems("core_dump bucket", stack, self.bucket, self.encryption_key)
+        for key in (self.encryption_key, self.bucket.encryption_key):
+            yield from key_problems("core_dump bucket", stack, key)
         yield from validate.destination("core_dump prefix", _url(self.bucket, self.prefix))
 
     def render(self) -> sagemaker.CfnEndpointConfig.CoreDumpConfigProperty:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ._image import InferenceImage
+from ._kinds import checked_fields
 from ._store import ModelStore
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class MultiModelContainer:
     """The container that serves the models of a store.
@@ -40,6 +42,7 @@ class MultiModelContainer:
         self.model_store.expect(self.image.family, self.environment)
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class PipelineContainer:
     """A container before or after the multi-model one, with at most one model of its own.

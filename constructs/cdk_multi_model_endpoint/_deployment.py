@@ -11,7 +11,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
 from . import _validation as validate
+from ._kinds import checked_fields
 from ._tokens import is_token
+from ._units import seconds, seconds_problems
 
 Strategy = Literal["all_at_once", "canary", "linear", "rolling"]
 
@@ -19,6 +21,7 @@ Strategy = Literal["all_at_once", "canary", "linear", "rolling"]
 _STEP_LIMITS = {"canary": (1, 50), "linear": (10, 50), "rolling": (5, 50)}
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class DeploymentPolicy:
     """How traffic moves from the old fleet to the new one when the endpoint is updated.
@@ -133,10 +136,12 @@ class DeploymentPolicy:
 
     def problems(self, instance_counts: Sequence[int]) -> Iterator[str]:
         """What SageMaker would refuse for variants with these initial instance counts."""
-        yield from validate.within("deployment wait", _seconds(self.wait), 0, 3600, "seconds")
-        yield from validate.within("deployment termination_wait", _seconds(self.termination_wait), 0, 3600, "seconds")
-        maximum = _seconds(self.maximum_execution_time)
-        yield from validate.within("deployment maximum_execution_time", maximum, 600, 28800, "seconds")
+        durations = [
+            *seconds_problems("deployment wait", self.wait, 0, 3600),
+            *seconds_problems("deployment termination_wait", self.termination_wait, 0, 3600),
+            *seconds_problems("deployment maximum_execution_time", self.maximum_execution_time, 600, 28800),
+        ]
+        yield from durations
         if self.strategy == "rolling" and len(instance_counts) > 1:
             yield f"deployment must not be rolling for several variants, got {len(instance_counts)}: use linear"
         if self.strategy == "all_at_once":
@@ -163,7 +168,10 @@ class DeploymentPolicy:
                     f"deployment {self.strategy} instances must be {max(1, math.ceil(count * low / 100))} to "
                     f"{count * high // 100} for {count} instances, got {self.instances}"
                 )
+        if durations:
+            return
         waits = self._waits(min((count for count in instance_counts if not is_token(count)), default=0))
+        maximum = seconds(self.maximum_execution_time)
         if maximum is not None and not is_token(maximum) and waits >= maximum:
             yield (
                 f"deployment maximum_execution_time must be more than the waits' {waits:.0f} seconds, got {maximum:.0f}"
@@ -173,14 +181,14 @@ class DeploymentPolicy:
         self, rollback: sagemaker.CfnEndpoint.AutoRollbackConfigProperty | None
     ) -> sagemaker.CfnEndpoint.DeploymentConfigProperty:
         """The policy as the endpoint has it."""
-        maximum = _seconds(self.maximum_execution_time)
+        maximum = seconds(self.maximum_execution_time)
         if self.strategy == "rolling":
             size = self._capacity_size()
             assert size is not None  # problems() saw to it
             return sagemaker.CfnEndpoint.DeploymentConfigProperty(
                 rolling_update_policy=sagemaker.CfnEndpoint.RollingUpdatePolicyProperty(
                     maximum_batch_size=size,
-                    wait_interval_in_seconds=_seconds(self.wait) or 0,
+                    wait_interval_in_seconds=seconds(self.wait) or 0,
                     maximum_execution_timeout_in_seconds=maximum,
                 ),
                 auto_rollback_configuration=rollback,
@@ -189,11 +197,11 @@ class DeploymentPolicy:
             blue_green_update_policy=sagemaker.CfnEndpoint.BlueGreenUpdatePolicyProperty(
                 traffic_routing_configuration=sagemaker.CfnEndpoint.TrafficRoutingConfigProperty(
                     type=self.strategy.upper(),
-                    wait_interval_in_seconds=_seconds(self.wait) or 0,
+                    wait_interval_in_seconds=seconds(self.wait) or 0,
                     canary_size=self._capacity_size() if self.strategy == "canary" else None,
                     linear_step_size=self._capacity_size() if self.strategy == "linear" else None,
                 ),
-                termination_wait_in_seconds=_seconds(self.termination_wait),
+                termination_wait_in_seconds=seconds(self.termination_wait),
                 maximum_execution_timeout_in_seconds=maximum,
             ),
             auto_rollback_configuration=rollback,
@@ -208,13 +216,12 @@ class DeploymentPolicy:
 
     def _waits(self, instance_count: int) -> float:
         """The least seconds that the waits take together."""
-        step = self.percent if self.percent is not None else 100 * (self.instances or 1) / max(instance_count, 1)
+        if is_token(self.percent) or is_token(self.instances):
+            step = 50.0  # the largest
+        else:
+            step = self.percent if self.percent is not None else 100 * (self.instances or 1) / max(instance_count, 1)
         steps = 1 if self.strategy == "canary" else math.ceil(100 / max(step, 1)) - 1
-        waits = [_seconds(self.wait) or 0, _seconds(self.termination_wait) or 0]
+        waits = [seconds(self.wait) or 0, seconds(self.termination_wait) or 0]
         if any(is_token(wait) for wait in waits):
             return 0
         return waits[0] * steps + waits[1]
-
-
-def _seconds(duration: cdk.Duration | None) -> float | None:
-    return None if duration is None else duration.to_seconds()

@@ -17,7 +17,7 @@ from constructs import Construct, IValidation
 
 from . import _validation as validate
 from . import _warnings as advise
-from ._bucket import bucket_problems, bucket_warnings
+from ._bucket import bucket_problems, bucket_warnings, key_problems, place_problems
 from ._capture import CoreDump, DataCapture
 from ._container import MultiModelContainer, PipelineContainer
 from ._deployment import DeploymentPolicy
@@ -25,11 +25,14 @@ from ._errors import InvalidEndpointError, raise_if_any, warn
 from ._image import InferenceImage
 from ._image_sources import BoundImage
 from ._invoke import ImportedEndpoint, InvocableEndpoint, endpoint_arn
+from ._kinds import checked
+from ._metrics import MetricOptions
 from ._model import Container, container_problems, image_problems, render_container
 from ._monitoring import AlarmThresholds, EndpointMonitoring
 from ._network import Network, check_network
 from ._role import ExecutionRole, log_group_name
 from ._rollback import RollbackAlarms
+from ._tokens import is_token
 from ._variant import ProductionVariant, RoutingStrategy, VariantOptions
 
 
@@ -72,8 +75,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         core_dump: Where to write core dumps of the containers.
         routing_strategy: How to choose an instance. Left out, SageMaker's own, which prefers one that holds the model.
         role: The execution role. Left out, one is made that may pull these images, read these models, and write this
-            endpoint's logs and metrics. A given role gets the same permissions where it can be changed, and a warning
-            is added where it can't.
+            endpoint's logs and metrics. A given role, of the same account, gets the same permissions where it can be
+            changed, and a warning is added where it can't. About ten endpoints fit into one role; more are an error.
         vpc: The VPC in which the containers run. The models are then downloaded through it, so it needs a way to S3,
             such as a gateway endpoint. Left out, they run in SageMaker's own network.
         vpc_subnets: Which subnets, 1 to 16. Left out, the private ones.
@@ -120,6 +123,7 @@ class MultiModelEndpoint(InvocableEndpoint):
     endpoint: sagemaker.CfnEndpoint
     log_group: logs.LogGroup | None
 
+    @checked
     def __init__(
         self,
         scope: Construct,
@@ -181,18 +185,12 @@ class MultiModelEndpoint(InvocableEndpoint):
         raise_if_any(
             self,
             [
-                *validate.sequence("preprocessors", preprocessors),
-                *validate.sequence("postprocessors", postprocessors),
-            ],
-        )
-        raise_if_any(
-            self,
-            [
                 *validate.name("endpoint_name", endpoint_name),
                 *validate.log_group(log_retention, log_removal_policy),
                 *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
                 *self._problems(variant, container),
                 *(data_capture.problems(cdk.Stack.of(self)) if data_capture is not None else []),
+                *self._problems_of_place(role, vpc, encryption_key),
             ],
         )
 
@@ -240,6 +238,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             warn(self, advise.data_capture())
 
     @classmethod
+    @checked
     def from_endpoint_name(cls, scope: Construct, construct_id: str, endpoint_name: str) -> ImportedEndpoint:
         """An endpoint of the same account and region, by its name: it has the grants and, by ``find_variant``, metrics.
 
@@ -249,10 +248,21 @@ class MultiModelEndpoint(InvocableEndpoint):
         return ImportedEndpoint(scope, construct_id, endpoint_name)
 
     @classmethod
+    @checked
     def from_endpoint_arn(cls, scope: Construct, construct_id: str, endpoint_arn: str) -> ImportedEndpoint:
-        """An endpoint by its ARN, as ``from_endpoint_name``, also of another account or region."""
+        """An endpoint by its ARN, as ``from_endpoint_name``, also of another account or region.
+
+        Raises:
+            InvalidEndpointError: If it is not the ARN of an endpoint.
+        """
+        raise_if_any(f"{scope.node.path}/{construct_id}", validate.endpoint_arn("endpoint_arn", endpoint_arn))
         parts = cdk.Stack.of(scope).split_arn(endpoint_arn, cdk.ArnFormat.SLASH_RESOURCE_NAME)
-        return ImportedEndpoint(scope, construct_id, parts.resource_name or "", endpoint_arn)
+        elsewhere: MetricOptions = {}
+        if parts.region and not is_token(parts.region):
+            elsewhere["region"] = parts.region
+        if parts.account and not is_token(parts.account):
+            elsewhere["account"] = parts.account
+        return ImportedEndpoint(scope, construct_id, parts.resource_name or "", endpoint_arn, elsewhere)
 
     @property
     def grant_principal(self) -> iam.IPrincipal:
@@ -280,6 +290,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         """The variant that the endpoint was made with."""
         return self._variants[0]
 
+    @checked
     def find_variant(self, variant_name: str) -> ProductionVariant:
         """The variant of that name.
 
@@ -292,6 +303,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         names = ", ".join(variant.variant_name for variant in self._variants)
         raise InvalidEndpointError(self.node.path, [f"variant_name must be one of {names}, got {variant_name!r}"])
 
+    @checked
     def add_variant(
         self,
         variant_name: str,
@@ -350,11 +362,14 @@ class MultiModelEndpoint(InvocableEndpoint):
             routing_strategy=routing_strategy,
         )
         raise_if_any(self, self._problems(options, container or self._container))
-        model = self.model if container is None else self._create_model(f"Model-{variant_name}", container)
+        model = self.model if container is None else self._create_model(f"Model-{options.id(self)}", container)
         return self._add(options, container or self._container, model)
 
+    @checked
     def add_rollback_alarms(self, *alarms: cloudwatch.IAlarm) -> None:
-        """Roll an update back when one of these alarms is raised while traffic moves. At most 10.
+        """Roll an update back when one of these alarms, of the endpoint's region, is raised while traffic moves.
+
+        At most 10.
 
         Without a ``deployment``, traffic moves all at once. Alarms on errors are good ones; latencies rise and cache
         hits fall after every update.
@@ -365,6 +380,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         deployment = self._deployment or DeploymentPolicy.all_at_once()
         self.endpoint.deployment_config = deployment.render(self._rollback.render())
 
+    @checked
     def monitor(
         self, construct_id: str, *, alarm_topic: sns.ITopic | None = None, thresholds: AlarmThresholds | None = None
     ) -> EndpointMonitoring:
@@ -397,14 +413,32 @@ class MultiModelEndpoint(InvocableEndpoint):
         yield from container_problems(self._pipeline(container))
         stack, store = cdk.Stack.of(self), container.model_store
         if cdk.Stack.of(store) is not stack:  # what is wrong for the store's own stack, it has said itself
-            yield from bucket_problems(stack, store.bucket)
+            yield from bucket_problems(stack, store.bucket, own=store.bucket.node.scope is store)
         yield from options.problems(stack, container.image)
+        for kind, neighbours in zip(("preprocessor", "postprocessor"), self._neighbours, strict=True):
+            for each in neighbours:
+                yield from validate.architecture(
+                    "instance_type", options.instance_type, each.image.architecture, f"a {kind}'s image"
+                )
         together = [*self._options, options]
         yield from validate.variant_names([other.variant_name for other in together])
         if self._encryption_key is not None:
             yield from validate.encryption_key("instance_type", options.instance_type)
         if self._deployment is not None:
             yield from self._deployment.problems([other.initial_instance_count for other in together])
+
+    def _problems_of_place(
+        self, role: iam.IRole | None, vpc: ec2.IVpc | None, encryption_key: kms.IKey | None
+    ) -> Iterator[str]:
+        """What is in another region or account, where SageMaker can't use it."""
+        stack = cdk.Stack.of(self)
+        if role is not None:
+            yield from place_problems("role", stack, stack.region, role.env.account)
+        if vpc is not None:
+            yield from place_problems("vpc", stack, vpc.env.region)
+        if encryption_key is not None:
+            yield from place_problems("encryption_key", stack, encryption_key.env.region)
+            yield from key_problems("volumes", stack, encryption_key)
 
     def _create_execution_role(self, role: iam.IRole | None, data_capture: DataCapture | None) -> ExecutionRole:
         execution = ExecutionRole(self, role)

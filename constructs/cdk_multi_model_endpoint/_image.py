@@ -29,6 +29,7 @@ from ._image_traits import (
     traits_of_aws,
     traits_of_published,
 )
+from ._kinds import checked
 from ._tables import Architecture, aws_accounts, aws_images
 from ._tokens import is_token
 
@@ -82,6 +83,7 @@ class InferenceImage:
         return self._source.bind(scope)
 
     @staticmethod
+    @checked
     def built_in(
         algorithm: str,
         version: str | None = None,
@@ -141,6 +143,7 @@ class InferenceImage:
         return _of_aws(family[-1].registry, family[-1].repository, tag, account_id, traits)
 
     @staticmethod
+    @checked
     def triton(tag: str, *, cpu: bool | None = None, account_id: str | None = None) -> InferenceImage:
         """NVIDIA Triton Inference Server, AWS's image for multi-model endpoints on GPUs.
 
@@ -171,6 +174,7 @@ class InferenceImage:
         return _of_aws("dlc", TRITON, full_tag, account_id, traits_of_aws(TRITON, full_tag))
 
     @staticmethod
+    @checked
     def from_dlc(repository_name: str, tag: str, account_id: str | None = None) -> InferenceImage:
         """One of the AWS Deep Learning Containers: PyTorch, TensorFlow, MXNet, Hugging Face, DJL or any other.
 
@@ -205,6 +209,7 @@ class InferenceImage:
         return _of_aws(registry, repository_name, tag, account_id, traits)
 
     @staticmethod
+    @checked
     def from_ecr_repository(repository: ecr.IRepository, tag: str = "latest") -> InferenceImage:
         """An image in a repository that the app makes or imports.
 
@@ -229,6 +234,7 @@ class InferenceImage:
         return InferenceImage(RepositorySource(repository, tag), traits)
 
     @staticmethod
+    @checked
     def from_asset(directory: str | Path, **options: Unpack[AssetOptions]) -> InferenceImage:
         """An image that the CDK CLI builds from a Dockerfile at deployment.
 
@@ -242,7 +248,7 @@ class InferenceImage:
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/build-multi-model-build-container.html
         """
-        dockerfile = Path(directory, options.get("file", "Dockerfile"))
+        dockerfile = Path(directory, options.get("file") or "Dockerfile")
         if not dockerfile.is_file():
             _refuse(
                 "InferenceImage.from_asset", f"directory must have the file {dockerfile.name!r}, got {str(directory)!r}"
@@ -253,6 +259,7 @@ class InferenceImage:
         return InferenceImage(AssetSource(str(directory), options), ImageTraits(architecture=architecture))
 
     @staticmethod
+    @checked
     def from_uri(uri: str, *, repository: ecr.IRepository | None = None) -> InferenceImage:
         """Any image in Amazon ECR, by its URI.
 
@@ -281,6 +288,7 @@ class InferenceImage:
         )
 
     @staticmethod
+    @checked
     def from_private_registry(uri: str, *, credentials_provider: lambda_.IFunction | None = None) -> InferenceImage:
         """An image in a Docker registry of your own, which the endpoint's VPC reaches.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
@@ -191,7 +191,11 @@ class AssetSource:
 
     def bind(self, scope: Construct) -> BoundImage:
         if scope not in self._bound:
-            asset = ecr_assets.DockerImageAsset(scope, _free_id(scope), directory=self._directory, **self._options)
+            # jsii takes no mappings but dicts
+            options: dict[str, Any] = {
+                name: {**value} if isinstance(value, Mapping) else value for name, value in self._options.items()
+            }
+            asset = ecr_assets.DockerImageAsset(scope, _free_id(scope), directory=self._directory, **options)
             self._bound[scope] = BoundImage(asset.image_uri, asset.repository.repository_arn)
         return self._bound[scope]
 

@@ -10,8 +10,9 @@ from constructs import Construct
 
 from . import _validation as validate
 from ._errors import raise_if_any
+from ._kinds import checked
 from ._metrics import MetricOptions, VariantMetrics
-from ._tokens import is_token
+from ._tokens import lower_case
 
 
 class InvocableEndpoint(Construct):
@@ -25,6 +26,7 @@ class InvocableEndpoint(Construct):
     endpoint_name: str
     endpoint_arn: str
 
+    @checked
     def grant_invoke(self, grantee: iam.IGrantable, *, target_models: Sequence[str] | None = None) -> iam.Grant:
         """Allow to invoke the endpoint, for all models or for some.
 
@@ -56,37 +58,34 @@ class InvocableEndpoint(Construct):
 
     def _arns(self) -> list[str]:
         """The ARN, also with the name in lower case: AWS has had both spellings, and documents neither."""
-        name = self.endpoint_name
-        if is_token(name) or name == name.lower():  # a token can't be put in lower case
+        name, lower = self.endpoint_name, lower_case(self.endpoint_name)
+        if name == lower or not self.endpoint_arn.endswith(name):  # nothing is known of the case of a whole token
             return [self.endpoint_arn]
-        return [self.endpoint_arn, f"{self.endpoint_arn.removesuffix(name)}{name.lower()}"]
+        return [self.endpoint_arn, f"{self.endpoint_arn.removesuffix(name)}{lower}"]
 
 
 class ImportedEndpoint(InvocableEndpoint):
     """An endpoint that is not part of this app: it can be granted and measured, not scaled or changed."""
 
-    def __init__(self, scope: Construct, construct_id: str, name: str, arn: str | None = None) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        name: str,
+        arn: str | None = None,
+        elsewhere: MetricOptions | None = None,
+    ) -> None:
         super().__init__(scope, construct_id)
         raise_if_any(self, validate.name("endpoint_name", name))
         self.endpoint_name = name
         self.endpoint_arn = endpoint_arn(self, name) if arn is None else arn
-        self._elsewhere = MetricOptions() if arn is None or is_token(arn) else _environment(arn)
+        self._elsewhere = elsewhere
 
+    @checked
     def find_variant(self, variant_name: str) -> VariantMetrics:
         """The metrics of a variant; that it exists can't be checked."""
         raise_if_any(self, validate.name("variant_name", variant_name))
         return VariantMetrics(self, self.endpoint_name, variant_name, self._elsewhere)
-
-
-def _environment(arn: str) -> MetricOptions:
-    """Where the metrics of an endpoint are, as far as its ARN says it."""
-    _, _, _, region, account, _ = arn.split(":", 5)
-    known: MetricOptions = {}
-    if region and not is_token(region):
-        known["region"] = region
-    if account and not is_token(account):
-        known["account"] = account
-    return known
 
 
 def endpoint_arn(scope: Construct, name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
@@ -30,8 +29,9 @@ def grant_key_to_principal(
     if behind is not None:
         resource = behind.key_arn
     else:
-        resource = cdk.Stack.of(key).format_arn(service="kms", resource="key", resource_name="*")
-        by_alias = {"kms:ResourceAliases": cast(kms.IAlias, key).alias_name}
+        owner, _, alias = key.key_arn.partition(":alias/")
+        resource = f"{owner}:key/*"
+        by_alias = {"kms:ResourceAliases": f"alias/{alias}"}
         conditions = {**(conditions or {}), "ForAnyValue:StringEquals": by_alias}
     return iam.Grant.add_to_principal(
         grantee=grantee, actions=[*actions], resource_arns=[resource], conditions=conditions
@@ -39,9 +39,9 @@ def grant_key_to_principal(
 
 
 def _key_behind(key: kms.IKey) -> kms.IKey | None:
-    """The key itself, that of an alias, or None for an alias that was imported by its name."""
+    """The key itself, that of an alias, or None for an alias that was imported by its name or ARN."""
     if not hasattr(key, "alias_name"):
-        return key
+        return None if ":alias/" in key.key_arn else key
     try:
         target: kms.IKey = cast(kms.IAlias, key).alias_target_key
     except RuntimeError:  # the CDK's, for an alias whose key it does not know

@@ -16,6 +16,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from ._kinds import checked
+
 INVOCATION_METRICS = "AWS/SageMaker"
 INSTANCE_METRICS = "/aws/sagemaker/Endpoints"
 
@@ -62,6 +64,7 @@ class VariantMetrics:
         self._elsewhere = elsewhere or MetricOptions()
         self._dimensions = {"EndpointName": endpoint_name, "VariantName": variant_name}
 
+    @checked
     def metric(self, namespace: str, metric_name: str, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Any metric of this variant; the statistic is Average unless given.
 
@@ -71,7 +74,7 @@ class VariantMetrics:
             options: The options of a CDK metric; ``dimensions_map`` is added to the variant's dimensions.
         """
         options.setdefault("statistic", "Average")
-        options["dimensions_map"] = {**self._dimensions, **options.get("dimensions_map", {})}
+        options["dimensions_map"] = {**self._dimensions, **(options.get("dimensions_map") or {})}
         options = {**self._elsewhere, **options}
         metric = cloudwatch.Metric(namespace=namespace, metric_name=metric_name, **options)
         # the CDK then names the endpoint's region and account where the metric is used in another

@@ -40,7 +40,7 @@ def render_container(container: Container, image: BoundImage) -> sagemaker.CfnMo
             image=image.uri,
             image_config=_render_image_config(image),
             model_data_url=container.model_data_url,
-            environment=container.environment or None,
+            environment={**container.environment} or None,
             container_hostname=container.container_hostname,
         )
     return sagemaker.CfnModel.ContainerDefinitionProperty(
@@ -51,7 +51,7 @@ def render_container(container: Container, image: BoundImage) -> sagemaker.CfnMo
         multi_model_config=sagemaker.CfnModel.MultiModelConfigProperty(
             model_cache_setting="Enabled" if container.model_cache else "Disabled"
         ),
-        environment=container.environment or None,
+        environment={**container.environment} or None,
         container_hostname=container.container_hostname,
     )
 

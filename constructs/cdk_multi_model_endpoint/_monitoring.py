@@ -11,14 +11,18 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from . import _validation as validate
+from ._errors import raise_if_any
+from ._kinds import checked_fields
 from ._metrics import InvocationHttpResponseCode
-from ._tables import instance_types
+from ._tokens import is_token
 from ._variant import ProductionVariant
 
 _ERRORS_5XX = InvocationHttpResponseCode.INVOCATION_5XX_ERRORS
 _ERRORS_4XX = InvocationHttpResponseCode.INVOCATION_4XX_ERRORS
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class AlarmThresholds:
     """When to raise an alarm, for each variant; None leaves an alarm out.
@@ -35,7 +39,10 @@ class AlarmThresholds:
         model_loading_wait_time: The 99th percentile of the time that requests wait for their model. After 60 seconds
             SageMaker answers ``ModelNotReadyException``.
         model_unloads: Unloads in 5 minutes: many mean that the models don't fit into memory (thrashing).
-        disk_utilization_percent: How full the disks are.
+        disk_utilization_percent: How full the disks are, 0 to 100.
+
+    Raises:
+        InvalidEndpointError: If an alarm would be raised always or never.
     """
 
     invocation_5xx_ratio: float | None = 0.01
@@ -44,6 +51,32 @@ class AlarmThresholds:
     model_loading_wait_time: cdk.Duration | None = field(default_factory=lambda: cdk.Duration.seconds(30))
     model_unloads: float | None = 100
     disk_utilization_percent: float | None = 90
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no alarm."""
+        raise_if_any("AlarmThresholds", self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        yield from validate.raised_above("invocation_5xx_ratio", self.invocation_5xx_ratio, 1)
+        yield from validate.raised_above("disk_utilization_percent", self.disk_utilization_percent, 100)
+        yield from validate.raised_above("model_unloads", self.model_unloads)
+        hits = self.model_cache_hit_ratio
+        if hits is not None and not is_token(hits) and not 0 < hits <= 1:
+            yield (
+                f"model_cache_hit_ratio must be above 0 and at most 1, got {hits}: the alarm is raised below it; None "
+                "leaves it out"
+            )
+        for argument in ("model_latency", "model_loading_wait_time"):
+            duration: cdk.Duration | None = getattr(self, argument)
+            if duration is None:
+                continue
+            if duration.is_unresolved():
+                yield (
+                    f"{argument} must be known at synth, got a token, which CloudFormation can't multiply: leave it "
+                    f"out by None, and make an alarm of the variant's metric_{argument}, in microseconds"
+                )
+            elif not duration.to_milliseconds() > 0:
+                yield f"{argument} must be above 0, got {duration.to_milliseconds()} milliseconds"
 
 
 class EndpointMonitoring(Construct):
@@ -96,7 +129,7 @@ class EndpointMonitoring(Construct):
 
     def _create_error_alarm(self, variant: ProductionVariant, threshold: float) -> cloudwatch.Alarm:
         return self._create_alarm(
-            f"{variant.variant_name}-5XX",
+            f"{variant._id}-5XX",
             variant.metric_invocation_response_code(_ERRORS_5XX, statistic="Average", period=cdk.Duration.minutes(1)),
             threshold,
             "Requests fail: the container or SageMaker answers 5XX",
@@ -106,7 +139,7 @@ class EndpointMonitoring(Construct):
         def alarm(
             name: str, metric: cloudwatch.Metric, threshold: float, description: str, *, below: bool = False
         ) -> cloudwatch.Alarm:
-            return self._create_alarm(f"{variant.variant_name}-{name}", metric, threshold, description, below=below)
+            return self._create_alarm(f"{variant._id}-{name}", metric, threshold, description, below=below)
 
         if thresholds.model_latency is not None:
             yield alarm(
@@ -194,7 +227,7 @@ def _widgets(variant: ProductionVariant) -> list[list[cloudwatch.IWidget]]:
         variant.metric_memory_utilization(period=minute, label="memory"),
         variant.metric_disk_utilization(period=minute, label="disk"),
     ]
-    known = instance_types().get(variant.instance_type)
+    known = validate.known_instance_type(variant.instance_type)
     if known is not None and known.gpus:
         utilizations += [
             variant.metric_gpu_utilization(period=minute, label="GPU (100 per GPU)"),

@@ -29,8 +29,6 @@ def check_network(
             if value is not None:
                 yield f"{argument} needs a vpc: give the VPC in which the containers are to run"
         return
-    if security_groups is not None:
-        yield from validate.sequence("security_groups", security_groups)
     if security_groups is not None and allow_all_outbound is not None:
         yield "allow_all_outbound is for the security group made here: set it on your own security_groups instead"
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Sequence
 
 import aws_cdk as cdk
@@ -12,14 +9,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
+from ._bucket import destination_warnings
 from ._capture import CoreDump, DataCapture
 from ._errors import warn
 from ._image_sources import BoundImage
 from ._keys import ENCRYPT, grant_key, grant_key_to_principal
+from ._policy_size import count_policy
 from ._store import ModelStore
-from ._tokens import is_token
+from ._tokens import digest
 
-_TOKEN = re.compile(r"\$\{Token\[[^]]*\]\}")
 _NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
 
 
@@ -91,11 +89,14 @@ class ExecutionRole:
             return []
         repositories = [image.repository_arn for image in images if image.repository_arn is not None]
         providers = [image.credentials_provider.function_arn for image in images if image.credentials_provider]
-        policy_id = f"ModelPolicy{_digest(self._scope, [*repositories, *providers, *urls, store.url])}"
+        key = store.bucket.encryption_key
+        keys = [] if key is None else [key.key_arn]
+        policy_id = f"ModelPolicy{digest(self._scope, [*repositories, *providers, *urls, *keys, store.url])}"
         existing = self._scope.node.try_find_child(policy_id)
         if existing is not None:
             return [existing]
         policy = iam.Policy(self._scope, policy_id, roles=[self.role])
+        count_policy(self._scope, self.role, policy)
         if repositories:
             iam.Grant.add_to_principal(
                 grantee=policy,
@@ -117,6 +118,7 @@ class ExecutionRole:
         if what in self._written:
             return
         self._written.add(what)
+        warn(self._scope, destination_warnings(cdk.Stack.of(self._scope), destination.bucket))
         self._grant(["s3:PutObject"], [destination.bucket.arn_for_objects(f"{destination.prefix}*")])
         for key in (destination.encryption_key, destination.bucket.encryption_key):
             if key is not None:
@@ -152,22 +154,3 @@ class ExecutionRole:
                 grantee=self.role, actions=actions, resource_arns=resources, conditions=conditions
             )
         )
-
-
-def _digest(scope: Construct, parts: Sequence[str]) -> str:
-    """A digest that is the same in every synth, and another one for other resources."""
-    text = "\n".join(sorted(_identity(scope, part) for part in set(parts)))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _identity(scope: Construct, part: str) -> str:
-    """A string with its tokens, which are numbered in the order of their making, named by what they refer to."""
-    if not is_token(part):
-        return part
-    names = [
-        f"{token.target.node.path}.{token.display_name}"
-        if isinstance(token, cdk.Reference)
-        else json.dumps(cdk.Stack.of(scope).resolve(token), sort_keys=True)
-        for token in cdk.Tokenization.reverse_string(part).tokens
-    ]
-    return " ".join([_TOKEN.sub("*", part), *names])

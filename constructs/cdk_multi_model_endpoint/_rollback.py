@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from . import _validation as validate
+from ._bucket import place_problems
 from ._errors import raise_if_any
+from ._policy_size import count_policy
 
 
 class RollbackAlarms:
@@ -27,7 +30,11 @@ class RollbackAlarms:
 
     def add(self, *alarms: cloudwatch.IAlarm) -> None:
         """Watch these alarms, too."""
-        raise_if_any(self._scope, validate.rollback_alarms(len(self._alarms) + len(alarms)))
+        names = [alarm.alarm_name for alarm in [*self._alarms, *alarms]]
+        problems = [*validate.rollback_alarms(names)]
+        for alarm in alarms:
+            problems += place_problems("rollback alarms", cdk.Stack.of(self._scope), *_place(alarm))
+        raise_if_any(self._scope, problems)
         self._alarms += alarms
         if self._role is None:
             return  # it can't be changed from here, and a policy of nobody can't be deployed
@@ -35,6 +42,7 @@ class RollbackAlarms:
         if self._statement is None:
             self._statement = iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=arns)
             policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[self._role])
+            count_policy(self._scope, self._role, policy)
             self._endpoint.node.add_dependency(policy)
         else:
             self._statement.add_resources(*arns)
@@ -46,3 +54,9 @@ class RollbackAlarms:
         return sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
             alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in self._alarms]
         )
+
+
+def _place(alarm: cloudwatch.IAlarm) -> tuple[str, str]:
+    """The region and account of an alarm; the CDK does not read them from an imported one's ARN."""
+    parts = alarm.alarm_arn.split(":")
+    return (parts[3], parts[4]) if len(parts) > 5 else (alarm.env.region, alarm.env.account)

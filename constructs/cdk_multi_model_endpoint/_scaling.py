@@ -14,9 +14,11 @@ from constructs import Construct
 
 from . import _validation as validate
 from ._errors import raise_if_any
+from ._kinds import checked
 from ._metrics import VariantMetrics
 from ._tables import instance_types
 from ._tokens import is_token
+from ._units import seconds_problems
 
 _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
@@ -81,8 +83,10 @@ class ScalableInstanceCount(Construct):
             scalable_dimension=_DIMENSION,
             service_namespace="sagemaker",
         )
+        self._tracked: set[str] = set()
         self._schedules: list[appscaling.CfnScalableTarget.ScheduledActionProperty] = []
 
+    @checked
     def scale_on_invocations(
         self,
         construct_id: str,
@@ -99,12 +103,24 @@ class ScalableInstanceCount(Construct):
             safety_factor: The share of that to aim at, above 0 up to 1.
             options: Cooldowns and ``disable_scale_in``, as in ``TrackingOptions``.
 
+        Raises:
+            InvalidEndpointError: If a number is a token, since CloudFormation can't multiply; or if another policy
+                tracks the metric already, as for the following policies.
+
         https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-loadtest.html
         """
-        problems = list(_positive("max_requests_per_second", max_requests_per_second))
+        way_out = (
+            "use scale_to_track_metric with the variant's metric_invocations_per_instance, and give the target in "
+            "requests a minute"
+        )
+        problems = [
+            *_known("max_requests_per_second", max_requests_per_second, way_out),
+            *_known("safety_factor", safety_factor, way_out),
+            *_positive("max_requests_per_second", max_requests_per_second),
+        ]
         if not is_token(safety_factor) and not 0 < safety_factor <= 1:
             problems.append(f"safety_factor must be above 0 and at most 1, got {safety_factor}")
-        raise_if_any(self, problems)
+        raise_if_any(self, [*problems, *_cooldowns(options), *self._tracked_already("Invocations")])
         appscaling.TargetTrackingScalingPolicy(
             self,
             construct_id,
@@ -114,6 +130,7 @@ class ScalableInstanceCount(Construct):
             **options,
         )
 
+    @checked
     def scale_on_cpu_utilization(
         self,
         construct_id: str,
@@ -137,6 +154,7 @@ class ScalableInstanceCount(Construct):
             options,
         )
 
+    @checked
     def scale_on_gpu_utilization(
         self,
         construct_id: str,
@@ -159,6 +177,7 @@ class ScalableInstanceCount(Construct):
             options,
         )
 
+    @checked
     def scale_on_gpu_memory_utilization(
         self,
         construct_id: str,
@@ -181,6 +200,7 @@ class ScalableInstanceCount(Construct):
             options,
         )
 
+    @checked
     def scale_on_memory_utilization(
         self,
         construct_id: str,
@@ -203,6 +223,7 @@ class ScalableInstanceCount(Construct):
             options,
         )
 
+    @checked
     def scale_to_track_metric(
         self,
         construct_id: str,
@@ -219,7 +240,11 @@ class ScalableInstanceCount(Construct):
             target_value: The value to keep it at, in the metric's own unit.
             options: Cooldowns and ``disable_scale_in``, as in ``TrackingOptions``.
         """
-        raise_if_any(self, _positive("target_value", target_value))
+        problems = [*_positive("target_value", target_value), *_cooldowns(options)]
+        if isinstance(metric, cloudwatch.Metric):
+            what = f"{metric.namespace} {metric.metric_name} {metric.statistic} {metric.dimensions}"
+            problems += self._tracked_already(what, metric.metric_name)
+        raise_if_any(self, problems)
         appscaling.TargetTrackingScalingPolicy(
             self,
             construct_id,
@@ -229,6 +254,7 @@ class ScalableInstanceCount(Construct):
             **options,
         )
 
+    @checked
     def scale_on_schedule(
         self,
         construct_id: str,
@@ -279,8 +305,20 @@ class ScalableInstanceCount(Construct):
         cores: int,
         options: TrackingOptions,
     ) -> None:
-        raise_if_any(self, validate.percentage("target_utilization_percent", percent))
+        problems = [*validate.percentage("target_utilization_percent", percent)]
+        if cores > 1:
+            way_out = (
+                f"use scale_to_track_metric, and give the target in percent of one vCPU or GPU, of which it has {cores}"
+            )
+            problems += _known("target_utilization_percent", percent, way_out)
+        raise_if_any(self, problems)
         self.scale_to_track_metric(construct_id, metric=metric, target_value=percent * cores, **options)
+
+    def _tracked_already(self, what: str, name: str | None = None) -> Iterator[str]:
+        """Whether another policy tracks a metric: AWS takes one per metric."""
+        if what in self._tracked:
+            yield f"a variant has one policy per metric, got a second one on {name or what}"
+        self._tracked.add(what)
 
     def _cores(self, kind: Literal["vCPUs", "GPUs"]) -> int:
         """How many times 100 the metric runs to."""
@@ -297,6 +335,17 @@ class ScalableInstanceCount(Construct):
             )
         assert cores is not None
         return cores
+
+
+def _cooldowns(options: TrackingOptions) -> Iterator[str]:
+    yield from seconds_problems("scale_in_cooldown", options.get("scale_in_cooldown"), 0, 2**31 - 1)
+    yield from seconds_problems("scale_out_cooldown", options.get("scale_out_cooldown"), 0, 2**31 - 1)
+
+
+def _known(argument: str, value: float, way_out: str) -> Iterator[str]:
+    """Whether a number can be calculated with: CloudFormation has no arithmetic."""
+    if is_token(value):
+        yield f"{argument} must be known at synth, got a token, which CloudFormation can't multiply: {way_out}"
 
 
 def _positive(argument: str, value: float) -> Iterator[str]:

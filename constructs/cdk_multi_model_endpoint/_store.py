@@ -26,9 +26,10 @@ from mme_local.packing import (
 
 from . import _validation as validate
 from . import _warnings as advise
-from ._bucket import bucket_problems, bucket_warnings
+from ._bucket import bucket_problems, bucket_warnings, key_problems, place_problems
 from ._errors import InvalidEndpointError, raise_if_any, warn
 from ._keys import DECRYPT, ENCRYPT, grant_key
+from ._kinds import checked
 from ._stored_model import StoredModel
 from ._tokens import is_token
 
@@ -55,7 +56,10 @@ class ModelStore(Construct):
             endpoint may read what is under the prefix, never a whole bucket.
         encryption_key: A key for the bucket that the store makes. Left out, Amazon S3's own. An existing bucket's key
             is found by itself where the CDK knows it.
-        removal_policy: What becomes of the bucket that the store makes when it leaves the stack.
+        removal_policy: What becomes of the bucket that the store makes when it leaves the stack. ``DESTROY`` fails, and
+            gets a warning, unless the bucket is empty by then or ``auto_delete_objects`` empties it.
+        auto_delete_objects: Whether the bucket that the store makes is emptied before it is destroyed, as by the CDK's
+            ``s3.Bucket``. Needs ``removal_policy=RemovalPolicy.DESTROY``.
 
     Raises:
         InvalidEndpointError: If the prefix is not one that SageMaker accepts, or the bucket is in another region.
@@ -72,6 +76,7 @@ class ModelStore(Construct):
     prefix: str
     url: str
 
+    @checked
     def __init__(
         self,
         scope: Construct,
@@ -81,16 +86,26 @@ class ModelStore(Construct):
         prefix: str = "models/",
         encryption_key: kms.IKey | None = None,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
+        auto_delete_objects: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         problems = list(validate.prefix("prefix", prefix))
         if bucket is not None:
             problems += bucket_problems(cdk.Stack.of(self), bucket)
+        if encryption_key is not None:
+            problems += key_problems("bucket", cdk.Stack.of(self), encryption_key)
+            problems += place_problems("encryption_key", cdk.Stack.of(self), encryption_key.env.region)
         if bucket is not None and encryption_key is not None:
             problems.append("encryption_key must not be given with bucket: an existing bucket has its own")
+        if auto_delete_objects and bucket is not None:
+            problems.append("auto_delete_objects must not be given with bucket: it is not the store's to empty")
+        if auto_delete_objects and removal_policy != cdk.RemovalPolicy.DESTROY:
+            problems.append("auto_delete_objects needs removal_policy=RemovalPolicy.DESTROY: else the bucket stays")
         raise_if_any(self, problems)
         self.prefix = prefix if prefix.endswith("/") else f"{prefix}/"
-        self.bucket = self._create_bucket(encryption_key, removal_policy) if bucket is None else bucket
+        self.bucket = (
+            self._create_bucket(encryption_key, removal_policy, auto_delete_objects) if bucket is None else bucket
+        )
         self.url = f"s3://{self.bucket.bucket_name}/{self.prefix}"
         raise_if_any(self, validate.model_data_url("prefix", self.url))
         # In a scope of their own, so that a model may be called "Bucket"
@@ -102,6 +117,8 @@ class ModelStore(Construct):
         self._instance_types: list[str] = []
         if bucket is not None:
             warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
+        elif removal_policy == cdk.RemovalPolicy.DESTROY and not auto_delete_objects:
+            warn(self, advise.models_left())
 
     @property
     def first_upload(self) -> IDependable:
@@ -111,6 +128,7 @@ class ModelStore(Construct):
         """
         return self._first_upload
 
+    @checked
     def add_model(self, name: str, path: str | os.PathLike[str]) -> StoredModel:
         """Upload a model with the deployment.
 
@@ -142,6 +160,7 @@ class ModelStore(Construct):
             assert artifact is not None  # else there were problems
             return self._add(name, artifact)
 
+    @checked
     def add_models(self, directory: str | os.PathLike[str], *, folder: str | None = None) -> dict[str, StoredModel]:
         """Upload all models of a folder: one per sub-folder or ``.tar.gz`` file, called like it.
 
@@ -210,12 +229,14 @@ class ModelStore(Construct):
         for model, contents in self._stored.values():
             warn(model, advise.model_size(contents.size, instance_type))
 
+    @checked
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
         grant = self._grant_objects(grantee, "s3:GetObject").combine(self._grant_list(grantee))
         key = self.bucket.encryption_key
         return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT))
 
+    @checked
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to add models under the prefix, to list them, and to encrypt them; for a pipeline that trains models.
 
@@ -283,7 +304,9 @@ class ModelStore(Construct):
             conditions={"StringLike": {"s3:prefix": f"{self.prefix}*"}},
         )
 
-    def _create_bucket(self, encryption_key: kms.IKey | None, removal_policy: cdk.RemovalPolicy) -> s3.Bucket:
+    def _create_bucket(
+        self, encryption_key: kms.IKey | None, removal_policy: cdk.RemovalPolicy, auto_delete_objects: bool
+    ) -> s3.Bucket:
         return s3.Bucket(
             self,
             "Bucket",
@@ -294,6 +317,7 @@ class ModelStore(Construct):
             enforce_ssl=True,
             versioned=True,
             removal_policy=removal_policy,
+            auto_delete_objects=auto_delete_objects or None,
         )
 
     def _upload_permission(self, uploader: iam.IPrincipal, asset: s3_assets.Asset) -> Sequence[IDependable]:

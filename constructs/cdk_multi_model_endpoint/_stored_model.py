@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import custom_resources as cr
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from mme_local.packing import Artifact, target_model
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # A stack has at most 500 resources, of which the rest of an endpoint takes some 30
 _MODELS_ADVISED = 300
+_TIMEOUT = cdk.Duration.minutes(15)
 
 
 class StoredModel(Construct):
@@ -54,44 +56,69 @@ class StoredModel(Construct):
         uploads = Uploads.of(self)
         upload = cr.AwsCustomResource(
             self,
-            "Upload",
+            "Upload" if uploads.function is None else "OwnUpload",  # its function can't be changed in place
             on_create=copy,
             on_update=copy,
             install_latest_aws_sdk=False,
             role=uploads.role,
             log_group=uploads.log_group,
-            timeout=cdk.Duration.minutes(15),
+            timeout=_TIMEOUT,
         )
-        upload.node.add_dependency(*store._upload_permission(upload.grant_principal, asset))
+        if uploads.function is not None:
+            resource = cast(cdk.CfnResource, upload.node.find_child("Resource").node.default_child)
+            resource.add_property_override("ServiceToken", uploads.function.attr_arn)
+        upload.node.add_dependency(*store._upload_permission(uploads.role, asset))
         uploads.count()
 
 
 class Uploads(Construct):
     """A stack's one role and log group for uploads.
 
-    One, because all ``AwsCustomResource`` of a stack share one function, and the first one's role is the function's.
+    One, because all ``AwsCustomResource`` of a stack share one function, with the role and the timeout of the first.
+    Where that is not ours but the user's, the uploads get a function of their own, with the same code.
+
+    Attributes:
+        function: The function of their own; None where they have the shared one.
     """
 
     _ID = "ModelUploads"
+    _SHARED = f"AWS{cr.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}"
 
-    def __init__(self, scope: cdk.Stack) -> None:
-        super().__init__(scope, self._ID)
+    def __init__(self, scope: cdk.Stack, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
         self.log_group = logs.LogGroup(
             self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=cdk.RemovalPolicy.DESTROY
         )
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
         self._models = 0
+        shared = scope.node.try_find_child(self._SHARED)
+        self.function = None if shared is None else self._create_function(shared)
 
     @classmethod
     def of(cls, scope: Construct) -> Uploads:
         """The one of a construct's stack."""
-        stack = cdk.Stack.of(scope)
-        existing = stack.node.try_find_child(cls._ID)
-        if existing is None:
-            return cls(stack)
-        assert isinstance(existing, cls)
-        return existing
+        stack, construct_id = cdk.Stack.of(scope), cls._ID
+        while (existing := stack.node.try_find_child(construct_id)) is not None:
+            if isinstance(existing, cls):
+                return existing
+            construct_id += "-"  # that one is the user's
+        return cls(stack, construct_id)
+
+    def _create_function(self, shared: IConstruct) -> lambda_.CfnFunction:
+        template = cast(lambda_.CfnFunction, shared.node.default_child)
+        function = lambda_.CfnFunction(
+            self,
+            "Function",
+            code=template.code,
+            handler=template.handler,
+            runtime=template.runtime,
+            role=self.role.role_arn,
+            timeout=_TIMEOUT.to_seconds(),
+            logging_config=lambda_.CfnFunction.LoggingConfigProperty(log_group=self.log_group.log_group_name),
+        )
+        function.node.add_dependency(self.role)
+        return function
 
     def count(self) -> None:
         """Count one more upload, and warn well before CloudFormation's limits."""

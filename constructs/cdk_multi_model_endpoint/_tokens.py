@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+
 import aws_cdk as cdk
+from constructs import Construct
+
+_TOKEN = re.compile(r"\$\{Token\[[^]]*\]\}")
 
 
 def is_token(value: object) -> bool:
-    """Whether a string or number stands for something that is known only at deployment.
+    """Whether a string, number, list or object stands for something that is known only at deployment.
 
     Only values that can be an encoded token (a string with a marker, a negative number) cost a call to the CDK.
     """
@@ -14,4 +22,28 @@ def is_token(value: object) -> bool:
         return "${" in value and bool(cdk.Token.is_unresolved(value))
     if isinstance(value, (int, float)):
         return value < 0 and bool(cdk.Token.is_unresolved(value))
-    return value is not None and bool(cdk.Token.is_unresolved(value))
+    return (isinstance(value, list) or hasattr(value, "resolve")) and bool(cdk.Token.is_unresolved(value))
+
+
+def lower_case(text: str) -> str:
+    """A string in lower case but for its tokens, which are case-sensitive marks."""
+    return "".join(part if _TOKEN.fullmatch(part) else part.lower() for part in re.split(f"({_TOKEN.pattern})", text))
+
+
+def digest(scope: Construct, parts: Sequence[str]) -> str:
+    """A digest that is the same in every synth, and another one for other resources."""
+    text = "\n".join(sorted(_identity(scope, part) for part in set(parts)))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _identity(scope: Construct, part: str) -> str:
+    """A string with its tokens, which are numbered in the order of their making, named by what they refer to."""
+    if not is_token(part):
+        return part
+    names = [
+        f"{token.target.node.path}.{token.display_name}"
+        if isinstance(token, cdk.Reference)
+        else json.dumps(cdk.Stack.of(scope).resolve(token), sort_keys=True)
+        for token in cdk.Tokenization.reverse_string(part).tokens
+    ]
+    return " ".join([_TOKEN.sub("*", part), *names])

@@ -10,9 +10,12 @@ import aws_cdk as cdk
 
 from . import _validation as validate
 from ._errors import raise_if_any
+from ._kinds import checked_fields
 from ._tokens import is_token
+from ._units import bytes_problems
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class TritonSettings:
     """Settings of Triton in a multi-model endpoint, as the environment of its container.
@@ -80,7 +83,7 @@ class TritonSettings:
             "SHM_GROWTH_BYTE_SIZE": _bytes(self.shm_growth_byte_size),
             "MODEL_LOAD_GPU_LIMIT": _number(self.model_load_gpu_limit),
             "INFERENCE_TYPE": self.inference_type,
-            "ADDITIONAL_ARGS": " ".join(self.additional_args) or None,
+            "ADDITIONAL_ARGS": _joined(self.additional_args) or None,
         }
         return {f"SAGEMAKER_TRITON_{name}": value for name, value in values.items() if value is not None}
 
@@ -93,15 +96,19 @@ class TritonSettings:
             yield f"model_load_gpu_limit must be a share above 0 and at most 1, got {limit}"
         if self.inference_type not in (None, "infer", "generate", "generate_stream"):
             yield f"inference_type must be 'infer', 'generate' or 'generate_stream', got {self.inference_type!r}"
-        wrong = list(validate.sequence("additional_args", self.additional_args))
-        yield from wrong
-        for value in () if wrong else self.additional_args:
+        for argument in ("shm_default_byte_size", "shm_growth_byte_size"):
+            yield from bytes_problems(argument, getattr(self, argument))
+        for value in () if is_token(self.additional_args) else self.additional_args:
             if not value or len(value.split()) != 1:
                 yield f"additional_args must be single arguments without blanks, got {value!r}"
 
 
 def _flag(value: bool | None) -> str | None:
     return None if value is None else str(value).lower()
+
+
+def _joined(values: Sequence[str]) -> str:
+    return cdk.Fn.join(" ", [*values]) if is_token(values) else " ".join(values)
 
 
 def _number(value: float | None) -> str | None:

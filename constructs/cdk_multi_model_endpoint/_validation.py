@@ -30,6 +30,7 @@ CONTENT_TYPES_MAX = 10
 DESTINATION_MAX = 512
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+_ENDPOINT_ARN = re.compile(r"arn:[^:]+:sagemaker:[^:]+:[^:]+:endpoint/[^/:]+")
 _ENVIRONMENT_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TARGET_MODEL = re.compile(r"[!-~][ -~]*")
 _CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
@@ -48,12 +49,10 @@ def name(argument: str, value: str | None) -> Iterator[str]:
         )
 
 
-def sequence(argument: str, values: object) -> Iterator[str]:
-    """Several values. A string is a sequence, too, of its letters: ``"tenant_a*"`` would allow ``"*"``."""
-    if isinstance(values, str):
-        yield f"{argument} must be a list, got the string {values!r}: write [{values!r}]"
-    elif not isinstance(values, Sequence):
-        yield f"{argument} must be a list, got {values!r}"
+def endpoint_arn(argument: str, value: str) -> Iterator[str]:
+    """An endpoint's ARN, of which any part may be a token."""
+    if not (is_token(value) and not value.startswith("arn:")) and not _ENDPOINT_ARN.fullmatch(value):
+        yield f"{argument} must be 'arn:aws:sagemaker:us-east-1:123456789012:endpoint/name', got {value!r}"
 
 
 def log_group(retention: object, removal_policy: object) -> Iterator[str]:
@@ -75,6 +74,14 @@ def within(argument: str, value: float | None, minimum: float, maximum: float, u
     """An optional number within bounds."""
     if value is not None and not is_token(value) and not minimum <= value <= maximum:
         yield f"{argument} must be {minimum} to {maximum} {unit}, got {value}"
+
+
+def raised_above(argument: str, value: float | None, maximum: float | None = None) -> Iterator[str]:
+    """The threshold of an alarm on something between 0 and a maximum."""
+    if value is None or is_token(value) or (value >= 0 and (maximum is None or value < maximum)):
+        return
+    bounds = "at least 0" if maximum is None else f"at least 0 and below {maximum}"
+    yield f"{argument} must be {bounds}, got {value}: the alarm is raised above it; None leaves it out"
 
 
 def percentage(argument: str, value: float) -> Iterator[str]:
@@ -117,6 +124,9 @@ def environment(argument: str, value: Mapping[str, str]) -> Iterator[str]:
         if key in _RESERVED:
             yield f"{argument} must not set {key}: SageMaker sets it itself in every multi-model container"
         if is_token(key):
+            continue
+        if not isinstance(key, str):
+            yield f"{argument} must have strings as names, got {key!r}"
             continue
         if len(key) > ENVIRONMENT_TEXT_MAX or not _ENVIRONMENT_KEY.fullmatch(key):
             yield (
@@ -172,14 +182,23 @@ def instance_type(argument: str, value: str) -> Iterator[str]:
         )
 
 
-def architecture(argument: str, value: str, image_architecture: str | None) -> Iterator[str]:
+def scalable(argument: str, value: str) -> Iterator[str]:
+    """Whether an instance type can be autoscaled."""
+    if not is_token(value) and re.match(r"ml\.t\d", value):
+        yield (
+            f"{argument} must not be burstable for autoscaling, got {value!r}: SageMaker scales no such variants; take "
+            "another type, such as 'ml.m5.large'"
+        )
+
+
+def architecture(argument: str, value: str, image_architecture: str | None, image: str = "the image") -> Iterator[str]:
     """Whether an image runs on an instance type's processor, where both are known."""
     known = known_instance_type(value)
     if known is None or known.arm64 is None or image_architecture is None:
         return
     of_instance = "arm64" if known.arm64 else "x86_64"
     if of_instance != image_architecture:
-        yield f"{argument} {value!r} has {of_instance} processors, but the image is built for {image_architecture}"
+        yield f"{argument} {value!r} has {of_instance} processors, but {image} is built for {image_architecture}"
 
 
 def prefix(argument: str, value: str) -> Iterator[str]:
@@ -212,15 +231,12 @@ def model_name(argument: str, value: str) -> Iterator[str]:
 
 def target_model_patterns(values: Sequence[str]) -> Iterator[str]:
     """Patterns of target models in a policy."""
-    wrong = list(sequence("target_models", values))
-    yield from wrong or (problem for value in values for problem in target_model_pattern(value))
+    for value in values:
+        yield from target_model_pattern(value)
 
 
 def target_model_pattern(value: str) -> Iterator[str]:
     """A pattern of target models in a policy."""
-    if not isinstance(value, str):
-        yield f"target_models must be strings, got {value!r}"
-        return
     if is_token(value):
         return
     if not value or len(value) > TARGET_MODEL_MAX:
@@ -260,16 +276,13 @@ def encryption_key(argument: str, value: str) -> Iterator[str]:
 
 def choices(argument: str, values: Sequence[str], known: Sequence[str]) -> Iterator[str]:
     """Values out of a list, each once, and one at least."""
-    if wrong := list(sequence(argument, values)):
-        yield from wrong
-    elif not values or len(set(values)) < len(values) or not set(values) <= set(known):
-        yield f"{argument} must be one or more of {', '.join(known)}, got {', '.join(values) or 'none'}"
+    if not values or any(value not in known for value in values) or len(set(values)) < len(values):
+        yield f"{argument} must be one or more of {', '.join(known)}, got {', '.join(map(str, values)) or 'none'}"
 
 
 def content_types(argument: str, values: Sequence[str]) -> Iterator[str]:
     """Content types of captured data."""
-    if wrong := list(sequence(argument, values)):
-        yield from wrong
+    if is_token(values):
         return
     if len(values) > CONTENT_TYPES_MAX:
         yield f"{argument} must be at most {CONTENT_TYPES_MAX}, got {len(values)}"
@@ -284,10 +297,12 @@ def destination(argument: str, url: str) -> Iterator[str]:
         yield f"{argument} must make an S3 URL of at most {DESTINATION_MAX} characters, got {len(url)}"
 
 
-def rollback_alarms(count: int) -> Iterator[str]:
+def rollback_alarms(names: Sequence[str]) -> Iterator[str]:
     """The alarms that roll an update back."""
-    if not 1 <= count <= ROLLBACK_ALARMS_MAX:
-        yield f"an endpoint has 1 to {ROLLBACK_ALARMS_MAX} rollback alarms, got {count}"
+    if not 1 <= len(names) <= ROLLBACK_ALARMS_MAX:
+        yield f"an endpoint has 1 to {ROLLBACK_ALARMS_MAX} rollback alarms, got {len(names)}"
+    for alarm in sorted({alarm for alarm in names if names.count(alarm) > 1}):
+        yield f"rollback alarms must be different ones, got {alarm!r} more than once"
 
 
 def vpc(subnet_count: int, security_group_count: int) -> Iterator[str]:

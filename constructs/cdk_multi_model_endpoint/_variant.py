@@ -15,8 +15,11 @@ from . import _warnings as advise
 from ._capture import CoreDump
 from ._errors import raise_if_any
 from ._image import InferenceImage
+from ._kinds import checked
 from ._metrics import VariantMetrics
 from ._scaling import ScalableInstanceCount
+from ._tokens import digest, is_token
+from ._units import gibibytes, gibibytes_problems, seconds, seconds_problems
 
 
 class RoutingStrategy(Enum):
@@ -42,6 +45,10 @@ class VariantOptions:
     core_dump: CoreDump | None
     routing_strategy: RoutingStrategy | None
 
+    def id(self, scope: Construct) -> str:
+        """The name as a part of construct ids, which can't have tokens."""
+        return digest(scope, [self.variant_name]) if is_token(self.variant_name) else self.variant_name
+
     def problems(self, stack: cdk.Stack, image: InferenceImage) -> Iterator[str]:
         """What SageMaker would refuse."""
         yield from validate.name("variant_name", self.variant_name)
@@ -49,9 +56,9 @@ class VariantOptions:
         yield from validate.architecture("instance_type", self.instance_type, image.architecture)
         yield from validate.at_least("initial_instance_count", self.initial_instance_count, 1)
         yield from validate.at_least("initial_variant_weight", self.initial_variant_weight, 0)
-        yield from validate.within("volume_size", _gibibytes(self.volume_size), 1, 512, "GiB")
+        yield from gibibytes_problems("volume_size", self.volume_size, 1, 512)
         for argument in ("model_data_download_timeout", "container_startup_health_check_timeout"):
-            yield from validate.within(argument, _seconds(getattr(self, argument)), 60, 3600, "seconds")
+            yield from seconds_problems(argument, getattr(self, argument), 60, 3600)
 
         if self.core_dump is not None:
             yield from self.core_dump.problems(stack)
@@ -76,9 +83,9 @@ class VariantOptions:
             instance_type=self.instance_type,
             initial_instance_count=self.initial_instance_count,
             initial_variant_weight=self.initial_variant_weight,
-            volume_size_in_gb=_gibibytes(self.volume_size),
-            model_data_download_timeout_in_seconds=_seconds(self.model_data_download_timeout),
-            container_startup_health_check_timeout_in_seconds=_seconds(self.container_startup_health_check_timeout),
+            volume_size_in_gb=gibibytes(self.volume_size),
+            model_data_download_timeout_in_seconds=seconds(self.model_data_download_timeout),
+            container_startup_health_check_timeout_in_seconds=seconds(self.container_startup_health_check_timeout),
             inference_ami_version=self.inference_ami_version,
             enable_ssm_access=self.enable_ssm_access or None,
             core_dump_config=None if self.core_dump is None else self.core_dump.render(),
@@ -113,6 +120,7 @@ class ProductionVariant(VariantMetrics):
         on_autoscaled: Callable[[], None],
     ) -> None:
         super().__init__(scope, endpoint_name, options.variant_name)
+        self._id = options.id(scope)
         self.instance_type = options.instance_type
         self.initial_instance_count = options.initial_instance_count
         self.model_cache = model_cache
@@ -122,6 +130,7 @@ class ProductionVariant(VariantMetrics):
         self._on_autoscaled = on_autoscaled
         self._scaling: ScalableInstanceCount | None = None
 
+    @checked
     def auto_scale_instance_count(self, *, max_capacity: int, min_capacity: int | None = None) -> ScalableInstanceCount:
         """Let the instance count follow the load; call the policies of what it returns.
 
@@ -134,13 +143,15 @@ class ProductionVariant(VariantMetrics):
                 does not undo the two Availability Zones.
 
         Raises:
-            InvalidEndpointError: If the bounds don't fit, or the variant scales already.
+            InvalidEndpointError: If the bounds don't fit, the instances are burstable (``ml.t2``), or the variant
+                scales already.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-endpoints-autoscaling.html
         """
         initial = self.initial_instance_count
         minimum = initial if min_capacity is None else min_capacity
-        problems = list(validate.capacity(minimum, max_capacity))
+        problems = list(validate.scalable("instance_type", self.instance_type))
+        problems += validate.capacity(minimum, max_capacity)
         problems += validate.capacity_around("initial_instance_count", initial, minimum, max_capacity)
         if self._scaling is not None:
             problems.append(
@@ -149,7 +160,7 @@ class ProductionVariant(VariantMetrics):
         raise_if_any(self._scope, problems)
         self._scaling = ScalableInstanceCount(
             self._scope,
-            f"Scaling-{self.variant_name}",
+            f"Scaling-{self._id}",
             endpoint=self._endpoint,
             endpoint_name=self._endpoint_name,
             metrics=self,
@@ -159,11 +170,3 @@ class ProductionVariant(VariantMetrics):
         )
         self._on_autoscaled()
         return self._scaling
-
-
-def _gibibytes(size: cdk.Size | None) -> float | None:
-    return None if size is None else size.to_gibibytes()
-
-
-def _seconds(duration: cdk.Duration | None) -> float | None:
-    return None if duration is None else duration.to_seconds()

@@ -179,3 +179,12 @@ def volume(argument: str, value: str) -> Iterator[tuple[str, str]]:
             f"volume_size has no effect with {argument} {value!r}: it has local NVMe storage, and SageMaker attaches "
             "no volume",
         )
+
+
+def models_left() -> Iterator[tuple[str, str]]:
+    """A warning, with its id, about a bucket that S3 will not delete."""
+    yield (
+        "bucketNotEmptied",
+        "removal_policy is DESTROY: S3 deletes no bucket with models in it, and the stack's deletion fails; give "
+        "auto_delete_objects=True, or empty the bucket, with all versions, before",
+    )

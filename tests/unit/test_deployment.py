@@ -296,3 +296,25 @@ class TestRollbackAlarms:
         endpoint = make_endpoint(role=role)
         endpoint.add_rollback_alarms(self.alarm(stack, endpoint.default_variant.metric_invocations()))
         Template.from_stack(stack).resource_count_is("AWS::IAM::Policy", 0)
+
+
+@pytest.mark.parametrize("step", ["percent", "instances"])
+def test_a_step_that_is_a_token_is_not_calculated_with(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, step: str
+) -> None:
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    steps: dict[str, Any] = {step: number}
+    policy = DeploymentPolicy.linear(
+        wait=cdk.Duration.minutes(5), maximum_execution_time=cdk.Duration.minutes(30), **steps
+    )
+    make_endpoint(deployment=policy, initial_instance_count=20)
+    config = resource(Template.from_stack(stack), "AWS::SageMaker::Endpoint")["DeploymentConfig"]
+    routing = config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert routing["LinearStepSize"]["Value"] == {"Ref": "Number"}
+
+
+def test_waits_must_be_in_whole_seconds(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    for wait in (cdk.Duration.millis(1500), cdk.Duration.minutes(number)):
+        with pytest.raises(InvalidEndpointError, match="deployment wait must be given in whole seconds: "):
+            make_endpoint(construct_id=f"E{id(wait)}", deployment=DeploymentPolicy.canary(wait=wait, percent=10))

@@ -11,9 +11,9 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Template
 
-from cdk_multi_model_endpoint import AlarmThresholds, InferenceImage
+from cdk_multi_model_endpoint import AlarmThresholds, InferenceImage, InvalidEndpointError
 
-from .conftest import MakeEndpoint
+from .conftest import MakeEndpoint, resource
 
 NONE = AlarmThresholds(
     invocation_5xx_ratio=None,
@@ -166,3 +166,43 @@ def test_ratios_have_an_axis_of_their_own(stack: cdk.Stack, make_endpoint: MakeE
         if entry[-1].get("yAxis") == "right"
     ]
     assert on_the_right == [("ModelCacheHit", {"label": "ratio", "min": 0, "max": 1, "showUnits": False})]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("invocation_5xx_ratio", -0.1),
+        ("invocation_5xx_ratio", 1),
+        ("invocation_5xx_ratio", 5),
+        ("model_cache_hit_ratio", 0),
+        ("model_cache_hit_ratio", 50),
+        ("model_unloads", -1),
+        ("disk_utilization_percent", 100),
+        ("disk_utilization_percent", -1),
+        ("model_latency", cdk.Duration.seconds(0)),
+        ("model_loading_wait_time", cdk.Duration.millis(0)),
+    ],
+)
+def test_refuses_thresholds_of_alarms_that_are_raised_always_or_never(argument: str, value: Any) -> None:
+    with pytest.raises(InvalidEndpointError, match=rf"^AlarmThresholds is not valid:\n  - {argument} must be "):
+        AlarmThresholds(**{argument: value})
+
+
+def test_thresholds_may_be_tokens_but_for_times(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    with pytest.raises(InvalidEndpointError, match="model_latency must be known at synth, got a token"):
+        AlarmThresholds(model_latency=cdk.Duration.millis(number))
+    thresholds = AlarmThresholds(
+        invocation_5xx_ratio=number, model_cache_hit_ratio=number, model_unloads=number, disk_utilization_percent=number
+    )
+    make_endpoint().monitor("Monitoring", thresholds=thresholds)
+    assert [alarm["Threshold"] for alarm in alarms(stack).values()].count({"Ref": "Number"}) == 4
+
+
+def test_a_variant_whose_name_is_a_token_is_monitored(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    name, other = (cdk.CfnParameter(stack, each).value_as_string for each in ("Name", "Other"))
+    endpoint = make_endpoint(variant_name=name)
+    endpoint.add_variant(other, instance_type="ml.m5.xlarge", initial_variant_weight=1)
+    assert len(endpoint.monitor("Monitoring").alarms) == 12
+    dashboard = resource(Template.from_stack(stack), "AWS::CloudWatch::Dashboard")
+    assert {"Ref": "Name"} in dashboard["DashboardBody"]["Fn::Join"][1]

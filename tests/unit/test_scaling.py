@@ -221,3 +221,69 @@ def test_refuses_a_schedule_twice(make_endpoint: MakeEndpoint) -> None:
     count.scale_on_schedule("Often", schedule=schedule, min_capacity=2)
     with pytest.raises(InvalidEndpointError, match="got 'Often' a second time"):
         count.scale_on_schedule("Often", schedule=schedule, min_capacity=2)
+
+
+@pytest.mark.parametrize("argument", ["max_requests_per_second", "safety_factor"])
+def test_refuses_tokens_that_cloudformation_cannot_multiply(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, argument: str
+) -> None:
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    count = make_endpoint().default_variant.auto_scale_instance_count(max_capacity=3)
+    with pytest.raises(InvalidEndpointError, match=f"{argument} must be known at synth.*: use scale_to_track_metric"):
+        count.scale_on_invocations("Load", **{"max_requests_per_second": 1, argument: number})
+
+
+def test_takes_a_token_as_target_where_nothing_is_multiplied(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    count = make_endpoint().default_variant.auto_scale_instance_count(max_capacity=3)
+    with pytest.raises(InvalidEndpointError, match=r"_percent must be known at synth.* it has 4"):
+        count.scale_on_cpu_utilization("Cpu", target_utilization_percent=number)
+    count.scale_on_memory_utilization("Memory", target_utilization_percent=number)
+    assert tracking(stack)["TargetValue"] == {"Ref": "Number"}
+
+
+def test_the_way_out_for_a_token_works(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    variant = make_endpoint().default_variant
+    variant.auto_scale_instance_count(max_capacity=3).scale_to_track_metric(
+        "Load", metric=variant.metric_invocations_per_instance(period=MINUTES(1)), target_value=number
+    )
+    assert tracking(stack)["TargetValue"] == {"Ref": "Number"}
+
+
+def test_a_cooldown_of_tokens_must_be_in_seconds(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    count = make_endpoint().default_variant.auto_scale_instance_count(max_capacity=3)
+    with pytest.raises(InvalidEndpointError, match="scale_in_cooldown must be given in whole seconds: Duration"):
+        count.scale_on_invocations("Load", max_requests_per_second=1, scale_in_cooldown=MINUTES(number))
+    count.scale_on_memory_utilization(
+        "Memory", target_utilization_percent=50, scale_in_cooldown=cdk.Duration.seconds(number)
+    )
+    assert tracking(stack)["ScaleInCooldown"] == {"Ref": "Number"}
+
+
+def test_refuses_burstable_instances(make_endpoint: MakeEndpoint) -> None:
+    with pytest.raises(InvalidEndpointError, match=r"must not be burstable for autoscaling, got 'ml\.t2\.medium'"):
+        make_endpoint(instance_type="ml.t2.medium").default_variant.auto_scale_instance_count(max_capacity=3)
+
+
+def test_refuses_two_policies_on_one_metric(make_endpoint: MakeEndpoint) -> None:
+    variant = make_endpoint().default_variant
+    count = variant.auto_scale_instance_count(max_capacity=3)
+    count.scale_on_invocations("Load", max_requests_per_second=1)
+    count.scale_on_cpu_utilization("Cpu", target_utilization_percent=50)
+    with pytest.raises(InvalidEndpointError, match="one policy per metric, got a second one on Invocations"):
+        count.scale_on_invocations("More", max_requests_per_second=2)
+    with pytest.raises(InvalidEndpointError, match="one policy per metric, got a second one on CPUUtilization"):
+        count.scale_to_track_metric("Again", metric=variant.metric_cpu_utilization(), target_value=50)
+    count.scale_to_track_metric("Peak", metric=variant.metric_cpu_utilization(statistic="Maximum"), target_value=90)
+
+
+def test_a_variant_whose_name_is_a_token_scales(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    variant = make_endpoint(variant_name=name, endpoint_name="mine").default_variant
+    variant.auto_scale_instance_count(max_capacity=3).scale_on_cpu_utilization("Cpu", target_utilization_percent=50)
+    template = Template.from_stack(stack)
+    assert resource(template, TARGET)["ResourceId"] == {"Fn::Join": ["", ["endpoint/mine/variant/", {"Ref": "Name"}]]}
+    metric = resource(template, POLICY)["TargetTrackingScalingPolicyConfiguration"]["CustomizedMetricSpecification"]
+    assert metric["Dimensions"][1] == {"Name": "VariantName", "Value": {"Ref": "Name"}}

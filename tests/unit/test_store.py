@@ -15,6 +15,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import custom_resources as cr
 from aws_cdk.assertions import Annotations, Match, Template
+from constructs import Construct
 
 from cdk_multi_model_endpoint import (
     InferenceImage,
@@ -211,8 +212,10 @@ class TestAddModel:
         policy = resource(Template.from_stack(stack), "AWS::IAM::Policy")
         assert "kms:GenerateDataKey*" in json.dumps(policy)
 
-    def test_works_beside_a_custom_resource_of_the_users_own(self, stack: cdk.Stack, model: Path) -> None:
-        # All AwsCustomResource of a stack share one function: the permissions must go to whatever role it has.
+    def test_has_a_function_of_its_own_beside_an_earlier_custom_resource_of_the_users(
+        self, stack: cdk.Stack, model: Path
+    ) -> None:
+        # All AwsCustomResource of a stack share one function, with the role and timeout of the first
         call = cr.AwsSdkCall(
             service="STS", action="getCallerIdentity", physical_resource_id=cr.PhysicalResourceId.of("x")
         )
@@ -221,17 +224,39 @@ class TestAddModel:
         ModelStore(stack, "Models", bucket=imported(stack)).add_model("resnet", model)
         template = Template.from_stack(stack)
         functions = template.find_resources("AWS::Lambda::Function")
-        (role,) = [
-            function["Properties"]["Role"]["Fn::GetAtt"][0]
-            for logical_id, function in functions.items()
-            if logical_id.startswith("AWS679f53fac002430cb0da5b7982bd2287")
+        (shared,) = [function["Properties"] for name, function in functions.items() if name.startswith("AWS679f53f")]
+        ((name, own),) = [
+            (name, function["Properties"]) for name, function in functions.items() if name.startswith("ModelUploads")
         ]
+        assert (shared["Timeout"], own["Timeout"]) == (120, 900)
+        assert [own[key] for key in ("Code", "Handler", "Runtime")] == [
+            shared[key] for key in ("Code", "Handler", "Runtime")
+        ]
+        tokens = {
+            found["Properties"]["ServiceToken"]["Fn::GetAtt"][0]
+            for logical_id, found in template.find_resources("Custom::AWS").items()
+            if "Models" in logical_id
+        }
+        assert tokens == {name}
+        role = own["Role"]["Fn::GetAtt"][0]
         (granted,) = [
             found
             for found in template.find_resources("AWS::IAM::Policy").values()
             if "s3:PutObject" in json.dumps(found)
         ]
         assert granted["Properties"]["Roles"] == [{"Ref": role}]
+        assert role != shared["Role"]["Fn::GetAtt"][0]
+
+    def test_works_beside_a_construct_of_the_users_that_is_called_as_its_own(
+        self, stack: cdk.Stack, model: Path
+    ) -> None:
+        Construct(stack, "ModelUploads")
+        store = ModelStore(stack, "Models", bucket=imported(stack))
+        store.add_model("resnet", model)
+        store.add_model("other", model)
+        template = Template.from_stack(stack)
+        template.resource_count_is("Custom::AWS", 2)
+        template.resource_count_is("AWS::Logs::LogGroup", 1)
 
 
 def imported_again(stack: cdk.Stack) -> s3.IBucket:
@@ -416,3 +441,30 @@ def test_warns_of_a_model_that_an_instance_cannot_hold(stack: cdk.Stack, model: 
             store.add_model("resnet", model)
     found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("modelLargerThanMemory"))
     assert len(found) == 1
+
+
+class TestDestroy:
+    def test_warns_that_s3_deletes_no_bucket_with_models(self, stack: cdk.Stack) -> None:
+        ModelStore(stack, "Models", removal_policy=cdk.RemovalPolicy.DESTROY)
+        (warning,) = warnings(stack)
+        assert "give auto_delete_objects=True" in warning
+        assert "[ack: cdk-multi-model-endpoint:bucketNotEmptied]" in warning
+
+    def test_can_empty_the_bucket_before(self, stack: cdk.Stack) -> None:
+        ModelStore(stack, "Models", removal_policy=cdk.RemovalPolicy.DESTROY, auto_delete_objects=True)
+        assert warnings(stack) == []
+        template = Template.from_stack(stack)
+        template.resource_count_is("Custom::S3AutoDeleteObjects", 1)
+        template.has_resource("AWS::S3::Bucket", {"DeletionPolicy": "Delete"})
+
+    def test_empties_neither_a_bucket_that_stays_nor_one_that_is_not_its_own(self, stack: cdk.Stack) -> None:
+        with pytest.raises(InvalidEndpointError, match="auto_delete_objects needs removal_policy=RemovalPolicy"):
+            ModelStore(stack, "Models", auto_delete_objects=True)
+        with pytest.raises(InvalidEndpointError, match="auto_delete_objects must not be given with bucket"):
+            ModelStore(
+                stack,
+                "Theirs",
+                bucket=imported(stack),
+                removal_policy=cdk.RemovalPolicy.DESTROY,
+                auto_delete_objects=True,
+            )

@@ -157,6 +157,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*invalid escape sequence:DeprecationWarning")  # of protobuf itself
 @settings(deadline=None, max_examples=1500)
 @given(st.lists(PIECES, max_size=14), st.sampled_from([" ", ""]))
 def test_takes_what_protobuf_takes_and_nothing_else(pieces: list[str], blank: str) -> None:

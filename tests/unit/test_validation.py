@@ -468,7 +468,48 @@ def test_destination_is_limited() -> None:
 
 @pytest.mark.parametrize(("count", "refused"), [(0, True), (1, False), (2, False), (10, False), (11, True)])
 def test_rollback_alarms_are_1_to_10(count: int, refused: bool) -> None:
-    assert list(validate.rollback_alarms(count)) == [f"an endpoint has 1 to 10 rollback alarms, got {count}"] * refused
+    names = [f"alarm-{number}" for number in range(count)]
+    assert list(validate.rollback_alarms(names)) == [f"an endpoint has 1 to 10 rollback alarms, got {count}"] * refused
+
+
+def test_rollback_alarms_are_different_ones() -> None:
+    assert list(validate.rollback_alarms(["a", "b", "a"])) == [
+        "rollback alarms must be different ones, got 'a' more than once"
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "arn:aws:sagemaker:us-east-1:123456789012:endpoint/name",
+        f"arn:aws:sagemaker:us-east-1:{TOKEN}:endpoint/{TOKEN}",
+        TOKEN,
+    ],
+)
+def test_endpoint_arn_accepts(value: str) -> None:
+    assert not list(validate.endpoint_arn("endpoint_arn", value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "endpoint/name",
+        "arn:aws:s3:::bucket",
+        "arn:aws:sagemaker:us-east-1:123456789012:model/name",
+        "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/name",
+        "arn:aws:sagemaker:us-east-1:123456789012:endpoint/",
+        f"arn:aws:sagemaker:us-east-1:{TOKEN}:model/name",
+    ],
+)
+def test_endpoint_arn_refuses(value: str) -> None:
+    (problem,) = validate.endpoint_arn("endpoint_arn", value)
+    assert problem.startswith("endpoint_arn must be 'arn:aws:sagemaker:us-east-1:123456789012:endpoint/name', got ")
+
+
+@pytest.mark.parametrize(("value", "refused"), [("ml.t2.medium", True), ("ml.m5.large", False), (TOKEN, False)])
+def test_burstable_instances_do_not_scale(value: str, refused: bool) -> None:
+    assert len([*validate.scalable("instance_type", value)]) == refused
 
 
 @pytest.mark.parametrize(("subnets", "groups"), [(1, 1), (2, 2), (16, 5)])
@@ -497,3 +538,22 @@ def test_what_becomes_of_a_log_group_needs_a_log_group() -> None:
         "log_removal_policy needs log_retention, got DESTROY: without it SageMaker makes the log group, outside of the "
         "stack"
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "maximum", "bounds"),
+    [
+        (None, 1, None),
+        (0, 1, None),
+        (0.99, 1, None),
+        (NUMBER_TOKEN, 1, None),
+        (10_000, None, None),
+        (-0.1, 1, "at least 0 and below 1"),
+        (1, 1, "at least 0 and below 1"),
+        (-1, None, "at least 0"),
+    ],
+)
+def test_a_threshold_is_one_that_can_be_passed(value: float | None, maximum: float | None, bounds: str | None) -> None:
+    way_out = "the alarm is raised above it; None leaves it out"
+    expected = [] if bounds is None else [f"model_unloads must be {bounds}, got {value}: {way_out}"]
+    assert list(validate.raised_above("model_unloads", value, maximum)) == expected

@@ -121,3 +121,35 @@ def test_warns_of_a_variants_own_faults(stack: cdk.Stack, make_endpoint: MakeEnd
     make_endpoint().add_variant("Green", instance_type="ml.g5.12xlarge", initial_variant_weight=1)
     found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("multiGpuInstanceType"))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ({"volume_size": cdk.Size.gibibytes(1.5)}, "volume_size must be given in whole GiB, got 1.5"),
+        (
+            {"volume_size": cdk.Size.mebibytes(1500)},
+            "volume_size must be given in whole GiB: '1500 mebibytes' cannot be",
+        ),
+        (
+            {"model_data_download_timeout": cdk.Duration.millis(90_500)},
+            "model_data_download_timeout must be given in whole seconds: '90500 millis' cannot be",
+        ),
+    ],
+)
+def test_refuses_fractions_of_units(make_endpoint: MakeEndpoint, option: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidEndpointError) as caught:
+        make_endpoint(**option)
+    (found,) = caught.value.problems
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("side", ["preprocessor", "postprocessor"])
+def test_refuses_a_neighbour_built_for_another_processor(make_endpoint: MakeEndpoint, side: str) -> None:
+    arguments: dict[str, Any] = {
+        "instance_type": "ml.m6g.xlarge",
+        "image": InferenceImage.built_in("xgboost", "3.2-0", architecture="arm64"),
+        f"{side}s": [PipelineContainer(image=InferenceImage.built_in("sklearn", "1.9-0"))],
+    }
+    with pytest.raises(InvalidEndpointError, match=f"has arm64 processors, but a {side}'s image is built for x86_64"):
+        make_endpoint(**arguments)

@@ -150,3 +150,7 @@ def test_what_awss_feature_matrix_leaves_out_warns_whenever_it_is_given() -> Non
 def test_a_model_larger_than_the_memory_warns(size: int, instance_type: str, warned: bool) -> None:
     found = list(advise.model_size(size, instance_type))
     assert [warning_id for warning_id, _ in found] == ["modelLargerThanMemory"] * warned
+
+
+def test_a_bucket_that_is_destroyed_with_its_models_warns() -> None:
+    assert [found for found, _ in advise.models_left()] == ["bucketNotEmptied"]
