@@ -223,7 +223,10 @@ class Site:
 
     def container(self, kind: str, prefix: str, **changes: Any) -> dict[str, Any]:
         image, url = KINDS[kind].image, f"s3://models/{prefix}/"
-        environment = {**(PROGRAM if kind == "mms" else {}), **changes.pop("Environment", {})}
+        environment = {
+            **(PROGRAM if kind == "mms" and "Image" not in changes else {}),
+            **changes.pop("Environment", {}),
+        }
         return {"Image": image, "Mode": "MultiModel", "ModelDataUrl": url, "Environment": environment, **changes}
 
     def config(self, *containers: Mapping[str, Any], count: int = 1, mode: str = "Serial") -> str:
