@@ -17,6 +17,7 @@ from sagemaker.deserializers import JSONDeserializer
 from sagemaker.multidatamodel import MultiDataModel
 from sagemaker.predictor import Predictor
 from sagemaker.serializers import CSVSerializer
+from sagemaker.session_settings import SessionSettings
 from sagemaker.sklearn.model import SKLearnModel
 
 CSV_IN_JSON_OUT = {"serializer": CSVSerializer(), "deserializer": JSONDeserializer()}
@@ -81,7 +82,7 @@ def make_scikit_learn_endpoint(session: sagemaker.Session, task: dict[str, Any])
 
 def main() -> None:
     task = json.loads(sys.argv[1])
-    session = sagemaker.Session()
+    session = sagemaker.Session(settings=SessionSettings(encrypt_repacked_artifacts=False))
     steps = (use_deployed_endpoint, make_own_endpoint, make_scikit_learn_endpoint)
     results = [step(session, task) for step in steps]
     Path(sys.argv[2]).write_text(json.dumps(results))  # the SDK itself prints dots on standard output

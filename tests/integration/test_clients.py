@@ -117,7 +117,7 @@ def sdk(
         text=True,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     used, made, scripted = json.loads(answer.read_text())
     return used, made, scripted
 
@@ -180,7 +180,7 @@ def aws(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         result = subprocess.run(
             [str(program), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
         )
-        assert result.returncode == 0, result.stderr
+        assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
     return run
