@@ -55,8 +55,8 @@ def upload_code(scope: Construct, construct_id: str, container: MultiModelContai
     try:
         with packed(container.source_directory) as artifact:
             asset = s3_assets.Asset(
-                scope,
-                construct_id,
+                Construct(scope, construct_id),
+                "Asset",
                 path=str(artifact.path),
                 asset_hash=artifact.digest,
                 asset_hash_type=cdk.AssetHashType.CUSTOM,

@@ -162,6 +162,8 @@ class Instance:
         url = container.environment.get(_SUBMIT_DIRECTORY, "")
         if not container.environment.get("SAGEMAKER_PROGRAM") or not url.startswith("s3://"):
             return container
+        if self._variant.network_isolation:
+            raise ServerError(f"{_SUBMIT_DIRECTORY} {url} is out of reach of a container with EnableNetworkIsolation")
         folder = self.directory / f"c{index}" / "code"
         folder.parent.mkdir(parents=True, exist_ok=True)
         fetch = self._around.store.as_role(self._variant.execution_role).fetch

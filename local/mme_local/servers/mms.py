@@ -129,14 +129,17 @@ def _configuration(port: int, environment: Mapping[str, str]) -> str:
         raise ServerError("sagemaker-inference is not installed: pip install 'cdk-multi-model-endpoint[local]'")
     text = Path(toolkit.origin).with_name("etc").joinpath("mme-mms.properties").read_text(encoding="utf-8")
     address = f"http://127.0.0.1:{port}"
-    heap = environment.get("SAGEMAKER_MAX_HEAP_SIZE", "256m")
+    size = _max_request_size(environment)
+    # bodies for the workers of all processors and twice as many in the queue, as the scikit-learn image reckons
+    bodies = 3 * (os.cpu_count() or 1) * size // 1024**2
+    heap = environment.get("SAGEMAKER_MAX_HEAP_SIZE", f"{max(256, bodies * 6 // 5 + 128)}m")
     direct = environment.get("SAGEMAKER_MAX_DIRECT_MEMORY_SIZE", heap)
     own = {
         "inference_address": address,
         "management_address": address,
         "default_response_timeout": "60",
         "job_queue_size": "100",
-        "max_request_size": str(_max_request_size(environment)),
+        "max_request_size": str(size),
         # A small, quick-starting JVM: it only passes bytes on, and there is one per instance on a laptop.
         "vmargs": environment.get("SAGEMAKER_MODEL_SERVER_VMARGS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
         + f" -XX:-UsePerfData -Xmx{heap} -XX:MaxDirectMemorySize={direct}",

@@ -4,6 +4,7 @@ import asyncio
 import collections
 import contextlib
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -522,6 +523,16 @@ def test_a_container_finds_its_code_of_s3_in_a_folder(run, world, pack):
         (server,) = world.servers
         folder = server.container.environment["SAGEMAKER_SUBMIT_DIRECTORY"]
         assert await asyncio.to_thread(Path(folder, "inference.py").read_bytes) == b"code"
+
+    run(test)
+
+
+def test_a_container_without_a_network_can_not_fetch_its_code(run, world, pack):
+    async def test(at):
+        at.bucket.put("code/sourcedir.tar.gz", pack({"inference.py": b"code"}))
+        (variant,) = scripted(at).variants
+        with pytest.raises(HostingError, match="out of reach of a container with EnableNetworkIsolation"):
+            await at.hosting.deploy(at.spec(replace(variant, network_isolation=True)))
 
     run(test)
 
