@@ -26,6 +26,7 @@ def script_problems(container: MultiModelContainer | PipelineContainer, network_
     source, entry_point = None, None
     if isinstance(container, MultiModelContainer):
         source, entry_point = container.source_directory, container.entry_point
+    family = container.image.family
     given = [name for name in (PROGRAM, SUBMIT_DIRECTORY) if container.environment.get(name)]
     if (source is None) != (entry_point is None):
         yield f"source_directory and entry_point must be given together, got {source!r} and {entry_point!r}"
@@ -36,11 +37,12 @@ def script_problems(container: MultiModelContainer | PipelineContainer, network_
             yield f"source_directory must be a folder, got {str(source)!r}"
         elif "/" in entry_point or not entry_point.endswith(".py") or not Path(source, entry_point).is_file():
             yield f"entry_point must be a .py file right in source_directory {str(source)!r}, got {entry_point!r}"
-    elif container.image.family == "sklearn" and len(given) < 2:
+    elif len(given) < 2 and (family == "sklearn" or (family == "xgboost" and PROGRAM in given)):
         way_out = f"set {PROGRAM} and {SUBMIT_DIRECTORY} in its environment"
         if isinstance(container, MultiModelContainer):
             way_out = f"give its code by source_directory and entry_point, or {way_out}"
-        yield f"image is scikit-learn's, which imports a program when it starts and dies without one: {way_out}"
+        when = "" if family == "sklearn" else f" with {PROGRAM}"
+        yield f"image is of {family}, which{when} imports a program when it starts and dies without one: {way_out}"
     if network_isolation and (source is not None or _is_in_s3(container.environment)):
         yield (
             "network_isolation must be False for a container that downloads its code from S3, source_directory: put "

@@ -170,5 +170,10 @@ def test_scikit_learn_in_a_pipeline_needs_its_program_too(make_endpoint: MakeEnd
         make_endpoint(construct_id="Other", preprocessors=[PipelineContainer(image=SKLEARN, model_data_url=url)])
 
 
+def test_xgboost_with_a_program_needs_to_know_where_it_is(make_endpoint: MakeEndpoint) -> None:
+    with pytest.raises(InvalidEndpointError, match="xgboost, which with SAGEMAKER_PROGRAM imports a program"):
+        make_endpoint(environment={"SAGEMAKER_PROGRAM": "inference.py"})
+
+
 def test_another_image_needs_no_program(make_endpoint: MakeEndpoint) -> None:
     make_endpoint(image=InferenceImage.built_in("xgboost", "3.2-0"), network_isolation=True)
