@@ -1,5 +1,7 @@
 """One endpoint for many tenants: each calls its own models, and publishes them without a deployment."""
 
+from pathlib import Path
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
@@ -12,7 +14,12 @@ store = ModelStore(stack, "Models")
 endpoint = MultiModelEndpoint(
     stack,
     "Endpoint",
-    container=MultiModelContainer(image=InferenceImage.built_in("sklearn", "1.9-0"), model_store=store),
+    container=MultiModelContainer(
+        image=InferenceImage.built_in("sklearn", "1.9-0"),
+        model_store=store,
+        source_directory=Path(__file__).parent / "code",
+        entry_point="inference.py",
+    ),
     instance_type="ml.r5.xlarge",
 )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ._image import InferenceImage
 from ._kinds import checked_fields
-from ._store import ModelStore
+from ._store import PROGRAM, ModelStore
 
 
 @checked_fields
@@ -24,6 +25,13 @@ class MultiModelContainer:
             all containers of an endpoint together. ``SAGEMAKER_MULTI_MODEL`` is set by SageMaker and refused here.
         container_hostname: A name for the container, at most 63 characters. In a pipeline all have one, or none has;
             SageMaker then publishes metrics by ``ContainerName``.
+        source_directory: A folder with code for all models, for images in script mode: scikit-learn's, which does not
+            start without, and XGBoost's, which then does not load models by itself. It is packed, uploaded with the
+            deployment under a name by its content, and downloaded by the container when it starts: the execution role
+            may read it, a VPC needs a way to S3, and ``network_isolation`` rules it out. A ``requirements.txt`` in it
+            is installed then. Left out, no code.
+        entry_point: The program in that folder, such as ``inference.py``, with a ``model_fn``. Together they set
+            ``SAGEMAKER_SUBMIT_DIRECTORY`` and ``SAGEMAKER_PROGRAM``.
 
     Raises:
         InvalidEndpointError: If a model of the store is not laid out as the image's framework loads it. Models that are
@@ -37,9 +45,12 @@ class MultiModelContainer:
     model_cache: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     container_hostname: str | None = None
+    source_directory: str | os.PathLike[str] | None = None
+    entry_point: str | None = None
 
     def __post_init__(self) -> None:
-        self.model_store.expect(self.image.family, self.environment)
+        program = {} if self.entry_point is None else {PROGRAM: self.entry_point}
+        self.model_store.expect(self.image.family, {**self.environment, **program})
 
 
 @checked_fields
@@ -52,7 +63,8 @@ class PipelineContainer:
             ``com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true``.
         model_data_url: Its model's artifact, ``s3://bucket/key.tar.gz``. The execution role may read that object alone;
             where the bucket has a KMS key, grant its use to ``endpoint.role``. Left out, the image needs no model.
-        environment: As for ``MultiModelContainer``.
+        environment: As for ``MultiModelContainer``. Scikit-learn's image needs ``SAGEMAKER_PROGRAM`` and
+            ``SAGEMAKER_SUBMIT_DIRECTORY``: ``/opt/ml/model/code`` is the folder ``code`` of the model's artifact.
         container_hostname: As for ``MultiModelContainer``.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipelines.html

@@ -32,6 +32,7 @@ from ._monitoring import AlarmThresholds, EndpointMonitoring
 from ._network import Network, check_network
 from ._role import ExecutionRole, log_group_name
 from ._rollback import RollbackAlarms
+from ._script_mode import upload_code
 from ._tokens import is_token
 from ._variant import ProductionVariant, RoutingStrategy, VariantOptions
 
@@ -82,7 +83,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         vpc_subnets: Which subnets, 1 to 16. Left out, the private ones.
         security_groups: Up to 5. Left out, one is made; reach it by ``endpoint.connections``.
         allow_all_outbound: Whether the security group made here lets all traffic out. Left out, it does.
-        network_isolation: Cut the containers off from the network. SageMaker itself still downloads the models.
+        network_isolation: Cut the containers off from the network. SageMaker itself still downloads the models, but not
+            a container's ``source_directory``.
         encryption_key: A key for the instances' storage volumes, in place of SageMaker's own. Instance types with local
             NVMe storage refuse one: the hardware encrypts them.
         data_capture: Write requests and answers to S3.
@@ -410,7 +412,7 @@ class MultiModelEndpoint(InvocableEndpoint):
 
     def _problems(self, options: VariantOptions, container: MultiModelContainer) -> Iterator[str]:
         """What SageMaker would refuse of a further variant."""
-        yield from container_problems(self._pipeline(container))
+        yield from container_problems(self._pipeline(container), self._network_isolation)
         stack, store = cdk.Stack.of(self), container.model_store
         if cdk.Stack.of(store) is not stack:  # what is wrong for the store's own stack, it has said itself
             yield from bucket_problems(stack, store.bucket, own=store.bucket.node.scope is store)
@@ -469,11 +471,16 @@ class MultiModelEndpoint(InvocableEndpoint):
             for each in containers
             if isinstance(each, PipelineContainer) and each.model_data_url is not None
         ]
+        code_url = upload_code(self, f"{construct_id}Code", container)
+        if code_url is not None:
+            urls.append(code_url)
         reading = self._execution.reading(images, container.model_store, urls)
         model = sagemaker.CfnModel(
             self,
             construct_id,
-            containers=[render_container(each, image) for each, image in zip(containers, images, strict=True)],
+            containers=[
+                render_container(each, image, code_url) for each, image in zip(containers, images, strict=True)
+            ],
             enable_network_isolation=self._network_isolation or None,
             execution_role_arn=self.role.role_arn,
             vpc_config=None if self._network is None else self._network.render(),

@@ -9,13 +9,15 @@ from aws_cdk import aws_sagemaker as sagemaker
 from . import _validation as validate
 from ._container import MultiModelContainer, PipelineContainer
 from ._image_sources import BoundImage
+from ._script_mode import script_environment, script_problems
 
 Container = MultiModelContainer | PipelineContainer
 
 
-def container_problems(containers: Sequence[Container]) -> Iterator[str]:
+def container_problems(containers: Sequence[Container], network_isolation: bool) -> Iterator[str]:
     """What SageMaker would refuse of a model's containers, in pipeline order."""
     for container in containers:
+        yield from script_problems(container, network_isolation)
         yield from validate.environment("environment", container.environment)
         yield from validate.name("container_hostname", container.container_hostname)
         if isinstance(container, PipelineContainer):
@@ -33,8 +35,10 @@ def image_problems(images: Sequence[BoundImage], in_vpc: bool) -> Iterator[str]:
             yield f"image {image.uri} is in a private registry, which needs a vpc: give one that reaches it"
 
 
-def render_container(container: Container, image: BoundImage) -> sagemaker.CfnModel.ContainerDefinitionProperty:
-    """A container as the model has it."""
+def render_container(
+    container: Container, image: BoundImage, code_url: str | None
+) -> sagemaker.CfnModel.ContainerDefinitionProperty:
+    """A container as the model has it; ``code_url`` is that of the multi-model one."""
     if isinstance(container, PipelineContainer):
         return sagemaker.CfnModel.ContainerDefinitionProperty(
             image=image.uri,
@@ -51,7 +55,7 @@ def render_container(container: Container, image: BoundImage) -> sagemaker.CfnMo
         multi_model_config=sagemaker.CfnModel.MultiModelConfigProperty(
             model_cache_setting="Enabled" if container.model_cache else "Disabled"
         ),
-        environment={**container.environment} or None,
+        environment=script_environment(container, code_url) or None,
         container_hostname=container.container_hostname,
     )
 

@@ -33,6 +33,8 @@ from ._kinds import checked
 from ._stored_model import StoredModel
 from ._tokens import is_token
 
+PROGRAM = "SAGEMAKER_PROGRAM"
+
 _COPY_LIMIT = 5 * 1024**3  # of S3's CopyObject
 
 
@@ -113,6 +115,7 @@ class ModelStore(Construct):
         self._first_upload = DependencyGroup()
         self._permission: list[IDependable] | None = None
         self._stored: dict[str, tuple[StoredModel, Contents]] = {}
+        self._unchecked: set[str] = set()
         self._servers: list[ModelServer] = []
         self._instance_types: list[str] = []
         if bucket is not None:
@@ -129,7 +132,7 @@ class ModelStore(Construct):
         return self._first_upload
 
     @checked
-    def add_model(self, name: str, path: str | os.PathLike[str]) -> StoredModel:
+    def add_model(self, name: str, path: str | os.PathLike[str], *, check_layout: bool = True) -> StoredModel:
         """Upload a model with the deployment.
 
         The model is named by its content, ``{name}-{hash}.tar.gz``: SageMaker keeps copies of what it has loaded, so
@@ -138,12 +141,14 @@ class ModelStore(Construct):
         was uploaded stays when the model or the stack is removed.
 
         As soon as a container serves the store, its models are checked for the layout that the image's framework loads:
-        Triton, XGBoost, scikit-learn, PyTorch and TensorFlow.
+        Triton, XGBoost, scikit-learn, PyTorch and TensorFlow. When containers of two frameworks serve it, each model
+        must suit both, unless it is added with ``check_layout=False``.
 
         Args:
             name: What to call it; ``/`` makes sub-folders, as in ``tenant_a/resnet``.
             path: The model's directory, or a ``.tar.gz`` of it, of at most 5 GiB packed. ``__pycache__`` and
                 ``.DS_Store`` are left out.
+            check_layout: Whether a layout that a container of the store can't load is an error.
 
         Returns:
             The model, with the ``target_model`` to invoke it by.
@@ -155,13 +160,15 @@ class ModelStore(Construct):
         https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
         """
         with ExitStack() as files:
-            artifact, problems = self._prepare(files, name, path)
+            artifact, problems = self._prepare(files, name, path, check_layout)
             raise_if_any(f"{self._models.node.path}/{name}", problems)
             assert artifact is not None  # else there were problems
-            return self._add(name, artifact)
+            return self._add(name, artifact, check_layout)
 
     @checked
-    def add_models(self, directory: str | os.PathLike[str], *, folder: str | None = None) -> dict[str, StoredModel]:
+    def add_models(
+        self, directory: str | os.PathLike[str], *, folder: str | None = None, check_layout: bool = True
+    ) -> dict[str, StoredModel]:
         """Upload all models of a folder: one per sub-folder or ``.tar.gz`` file, called like it.
 
         All are checked before the first is added. For models of several tenants, call it once per tenant.
@@ -175,6 +182,7 @@ class ModelStore(Construct):
         Args:
             directory: The folder of models. Other files in it, and what begins with a dot, are passed over.
             folder: What to put before their names. Left out, nothing.
+            check_layout: As for ``add_model``.
 
         Returns:
             The models by name, in the order of their names.
@@ -191,12 +199,12 @@ class ModelStore(Construct):
         problems: list[str] = []
         with ExitStack() as files:
             for name, path in found.items():
-                artifact, own = self._prepare(files, name, path)
+                artifact, own = self._prepare(files, name, path, check_layout)
                 problems += [f"{name}: {problem}" for problem in own]
                 if artifact is not None:
                     artifacts[name] = artifact
             raise_if_any(where, problems)
-            return {name: self._add(name, artifact) for name, artifact in artifacts.items()}
+            return {name: self._add(name, artifact, check_layout) for name, artifact in artifacts.items()}
 
     def expect(self, family: str | None, environment: Mapping[str, str]) -> None:
         """Check the models, also those that are added later, for the layout that a container loads.
@@ -205,16 +213,23 @@ class ModelStore(Construct):
 
         Args:
             family: The image's family; None for one that is not known, and not checked.
-            environment: The container's variables, of which ``SAGEMAKER_PROGRAM`` names the inference script.
+            environment: The container's variables, of which ``SAGEMAKER_PROGRAM`` names the inference script. What
+                XGBoost's image loads is the script's business where there is one.
 
         Raises:
             InvalidEndpointError: If a model's layout is wrong; it lists what is wrong with any of them.
         """
-        program = environment.get("SAGEMAKER_PROGRAM", "inference.py")
+        if family == "xgboost" and environment.get(PROGRAM):
+            return
+        program = environment.get(PROGRAM, "inference.py")
         server = ModelServer(family, None if is_token(program) else program)
         if server in self._servers:
             return
-        findings = {name: check_layout(contents, server) for name, (_, contents) in self._stored.items()}
+        findings = {
+            name: check_layout(contents, server)
+            for name, (_, contents) in self._stored.items()
+            if name not in self._unchecked
+        }
         raise_if_any(self, [f"{name}: {problem}" for name, found in findings.items() for problem in found.problems])
         self._servers.append(server)
         for name, found in findings.items():
@@ -259,7 +274,7 @@ class ModelStore(Construct):
         return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT, *ENCRYPT))
 
     def _prepare(
-        self, files: ExitStack, name: str, path: str | os.PathLike[str]
+        self, files: ExitStack, name: str, path: str | os.PathLike[str], check: bool
     ) -> tuple[Artifact | None, Sequence[str]]:
         """Pack a model into a file that lives as long as ``files``, and say what is wrong with it."""
         problems = [*validate.model_name("name", name)]
@@ -276,16 +291,18 @@ class ModelStore(Construct):
                 f"path must pack to at most 5 GiB, the limit of S3's CopyObject, got {size} bytes: upload it with "
                 "'mme-local push'"
             )
-        for server in self._servers:
+        for server in self._servers if check else ():
             problems += check_layout(artifact.contents, server).problems
         return artifact, problems
 
-    def _add(self, name: str, artifact: Artifact) -> StoredModel:
+    def _add(self, name: str, artifact: Artifact, check: bool) -> StoredModel:
         model = StoredModel(self._models, _construct_id(name), store=self, name=name, artifact=artifact)
         if not self._stored:
             self._first_upload.add(model)
         self._stored[name] = (model, artifact.contents)
-        for server in self._servers:
+        if not check:
+            self._unchecked.add(name)
+        for server in self._servers if check else ():
             warn(model, check_layout(artifact.contents, server).warnings)
         for instance_type in self._instance_types:
             warn(model, advise.model_size(artifact.contents.size, instance_type))

@@ -53,6 +53,8 @@ class VariantSpec:
     """Whether each call goes to the one container that it names, rather than through all of them in order."""
     execution_role: str | None = None
     """The role that reads the artifacts, where policies are enforced."""
+    network_isolation: bool = False
+    """Whether its containers reach no network, not even S3."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from sagemaker.deserializers import JSONDeserializer
 from sagemaker.multidatamodel import MultiDataModel
 from sagemaker.predictor import Predictor
 from sagemaker.serializers import CSVSerializer
+from sagemaker.session_settings import SessionSettings
+from sagemaker.sklearn.model import SKLearnModel
 
 CSV_IN_JSON_OUT = {"serializer": CSVSerializer(), "deserializer": JSONDeserializer()}
 
@@ -57,10 +59,32 @@ def make_own_endpoint(session: sagemaker.Session, task: dict[str, Any]) -> dict[
     return {"uploaded": uploaded, "listed": listed, "predictions": predictions}
 
 
+def make_scikit_learn_endpoint(session: sagemaker.Session, task: dict[str, Any]) -> dict[str, Any]:
+    """Make a multi-model endpoint whose models a script of ours loads."""
+    model = SKLearnModel(
+        task["sklearn_archive"],
+        task["role"],
+        "inference.py",
+        framework_version="1.2-1",
+        source_dir=task["source_dir"],
+        code_location=task["prefix"] + "code",
+        sagemaker_session=session,
+    )
+    models = MultiDataModel("scripted", task["prefix"] + "sklearn/", model=model, sagemaker_session=session)
+    predictor = models.deploy(1, "ml.m5.large", wait=False, serializer=CSVSerializer(), deserializer=JSONDeserializer())
+    session.wait_for_endpoint(predictor.endpoint_name, poll=0.5)
+    models.add_model(task["sklearn_archive"], "double.tar.gz")
+    prediction = predictor.predict([1, 2], target_model="double.tar.gz")
+    predictor.delete_model()
+    predictor.delete_endpoint(delete_endpoint_config=True)
+    return {"prediction": prediction}
+
+
 def main() -> None:
     task = json.loads(sys.argv[1])
-    session = sagemaker.Session()
-    results = [use_deployed_endpoint(session, task), make_own_endpoint(session, task)]
+    session = sagemaker.Session(settings=SessionSettings(encrypt_repacked_artifacts=False))
+    steps = (use_deployed_endpoint, make_own_endpoint, make_scikit_learn_endpoint)
+    results = [step(session, task) for step in steps]
     Path(sys.argv[2]).write_text(json.dumps(results))  # the SDK itself prints dots on standard output
 
 

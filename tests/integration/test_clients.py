@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib  # type: ignore[import-untyped]
 import pytest
+from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]
 
 from .conftest import Account
 
@@ -71,6 +73,17 @@ def install(folder: Path, *requirements: str) -> Path:
     return python
 
 
+Results = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+def double(folder: Path) -> Path:
+    """An artifact with a scikit-learn model of 2 and 20 times its columns, for ``examples/code``."""
+    joblib.dump(LinearRegression(fit_intercept=False).fit([[1, 0], [0, 1]], [2, 20]), folder / "model.joblib")
+    with tarfile.open(folder / "double.tar.gz", "w:gz") as archive:
+        archive.add(folder / "model.joblib", "model.joblib")
+    return folder / "double.tar.gz"
+
+
 @pytest.fixture(scope="module")
 def sdk(
     account: Account,
@@ -79,8 +92,8 @@ def sdk(
     sample: dict[str, Any],
     root: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the SageMaker Python SDK did on the stack's endpoint, and on one that it made itself."""
+) -> Results:
+    """What the SageMaker Python SDK did on the stack's endpoint, and on two that it made itself."""
     folder = tmp_path_factory.mktemp("sdk")
     python = install(folder / "environment", "--requirements", str(HERE / "sagemaker-sdk.txt"))
     with tarfile.open(folder / "churn.tar.gz", "w:gz") as archive:
@@ -93,6 +106,8 @@ def sdk(
         "role": "arn:aws:iam::000000000000:role/Sdk",
         "archive": str(folder / "churn.tar.gz"),
         "object": outputs["ModelStoreUrl"] + target_model,
+        "sklearn_archive": str(double(folder)),
+        "source_dir": str(root / "examples" / "code"),
     }
     answer = folder / "answer.json"
     result = subprocess.run(
@@ -102,36 +117,41 @@ def sdk(
         text=True,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
-    used, made = json.loads(answer.read_text())
-    return used, made
+    assert result.returncode == 0, result.stdout + result.stderr
+    used, made, scripted = json.loads(answer.read_text())
+    return used, made, scripted
 
 
-def test_predictor_of_the_sdk_gets_the_target_models_prediction(sdk: tuple[Any, Any], sample: dict[str, Any]) -> None:
-    used, _ = sdk
+def test_predictor_of_the_sdk_gets_the_target_models_prediction(sdk: Results, sample: dict[str, Any]) -> None:
+    used, *_ = sdk
     assert used["prediction"] == pytest.approx(sample["prediction"])
 
 
-def test_sdk_sees_sagemakers_error_for_an_absent_model(sdk: tuple[Any, Any]) -> None:
-    used, _ = sdk
+def test_sdk_sees_sagemakers_error_for_an_absent_model(sdk: Results) -> None:
+    used, *_ = sdk
     assert used["error"]["Code"] == "ValidationError"
     assert "absent.tar.gz" in used["error"]["Message"]
 
 
-def test_multi_data_model_of_the_sdk_uploads_copies_and_lists(sdk: tuple[Any, Any], outputs: dict[str, str]) -> None:
-    _, made = sdk
+def test_multi_data_model_of_the_sdk_uploads_copies_and_lists(sdk: Results, outputs: dict[str, str]) -> None:
+    _, made, _ = sdk
     prefix = outputs["ModelStoreUrl"] + "sdk/"
     assert made["uploaded"] == [prefix + "churn.tar.gz", prefix + "north/copy.tar.gz"]
     assert made["listed"] == ["churn.tar.gz", "north/copy.tar.gz"]
 
 
-def test_endpoint_of_the_sdk_predicts_with_each_of_its_models(sdk: tuple[Any, Any], sample: dict[str, Any]) -> None:
-    _, made = sdk
+def test_endpoint_of_the_sdk_predicts_with_each_of_its_models(sdk: Results, sample: dict[str, Any]) -> None:
+    _, made, _ = sdk
     for prediction in made["predictions"]:
         assert prediction == pytest.approx(sample["prediction"])
 
 
-def test_sdk_removes_what_it_made(sdk: tuple[Any, Any], account: Account, outputs: dict[str, str]) -> None:
+def test_endpoint_of_the_sdk_runs_the_code_that_it_uploads(sdk: Results) -> None:
+    *_, scripted = sdk
+    assert scripted["prediction"] == pytest.approx([42])
+
+
+def test_sdk_removes_what_it_made(sdk: Results, account: Account, outputs: dict[str, str]) -> None:
     sagemaker = account.client("sagemaker")
     endpoints = [found["EndpointName"] for found in sagemaker.list_endpoints()["Endpoints"]]
     assert endpoints == [outputs["EndpointName"]]
@@ -160,7 +180,7 @@ def aws(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         result = subprocess.run(
             [str(program), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
         )
-        assert result.returncode == 0, result.stderr
+        assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
     return run

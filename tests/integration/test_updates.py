@@ -482,7 +482,7 @@ def transform_fn(model, data, content_type, accept):
 """
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        member = tarfile.TarInfo("inference.py")
+        member = tarfile.TarInfo("code/inference.py")
         member.size = len(program)
         tar.addfile(member, io.BytesIO(program))
     return archive.getvalue()

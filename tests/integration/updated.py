@@ -120,7 +120,8 @@ def _preprocessors(settings: Settings) -> list[PipelineContainer]:
     if settings.preprocessor is None:
         return []
     image = InferenceImage.built_in("sklearn", "1.2-1")
-    return [PipelineContainer(image=image, model_data_url=settings.preprocessor)]
+    environment = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+    return [PipelineContainer(image=image, model_data_url=settings.preprocessor, environment=environment)]
 
 
 def synthesize(settings: Settings, output: Path) -> Path:

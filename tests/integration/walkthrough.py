@@ -28,6 +28,7 @@ SKLEARN = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-scikit-learn:1
 TRITON = "763104351884.dkr.ecr.us-west-2.amazonaws.com/sagemaker-tritonserver:24.09-py3"
 MODELS = f"s3://{BUCKET}/models/"
 PREPROCESSOR = f"s3://{BUCKET}/preprocessor/model.tar.gz"
+PROGRAM = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
 MULTI_MODEL = {"Image": KNN, "ModelDataUrl": MODELS, "Mode": "MultiModel"}
 
 
@@ -56,7 +57,7 @@ WALKS = {
     "Knn": Walk([MULTI_MODEL], InferenceImage.built_in("knn")),
     "Pipeline": Walk(
         [
-            {"Image": SKLEARN, "ModelDataUrl": PREPROCESSOR, "Environment": {"SAGEMAKER_PROGRAM": "inference.py"}},
+            {"Image": SKLEARN, "ModelDataUrl": PREPROCESSOR, "Environment": PROGRAM},
             MULTI_MODEL,
         ],
         InferenceImage.built_in("knn"),
@@ -64,7 +65,7 @@ WALKS = {
             PipelineContainer(
                 image=InferenceImage.built_in("sklearn", "1.2-1"),
                 model_data_url=PREPROCESSOR,
-                environment={"SAGEMAKER_PROGRAM": "inference.py"},
+                environment=PROGRAM,
             )
         ],
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,7 @@ def make_endpoint(stack: cdk.Stack) -> MakeEndpoint:
 
     def make(scope: cdk.Stack = stack, construct_id: str = "Endpoint", **arguments: Any) -> MultiModelEndpoint:
         container = {
-            key: arguments.pop(key)
-            for key in ("image", "model_store", "model_cache", "environment", "container_hostname")
-            if key in arguments
+            key: arguments.pop(key) for key in (field.name for field in fields(MultiModelContainer)) if key in arguments
         }
         container.setdefault("image", InferenceImage.built_in("xgboost", "3.2-0"))
         if "model_store" not in container:

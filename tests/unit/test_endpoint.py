@@ -179,14 +179,14 @@ def test_has_literal_construct_ids(stack: cdk.Stack, make_endpoint: MakeEndpoint
 class TestPipeline:
     def test_wraps_the_multi_model_container(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
         make_endpoint(
-            preprocessors=[PipelineContainer(image=InferenceImage.built_in("sklearn", "1.9-0"))],
+            preprocessors=[PipelineContainer(image=InferenceImage.built_in("linear-learner"))],
             postprocessors=[
                 PipelineContainer(image=KNN, model_data_url="s3://bucket/key.tar.gz", environment={"A": "1"})
             ],
         )
         template = Template.from_stack(stack)
         before, middle, after = containers(template)
-        assert before == {"Image": "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"}
+        assert before == {"Image": "174872318107.dkr.ecr.us-west-2.amazonaws.com/linear-learner:1"}
         assert middle["Mode"] == "MultiModel"
         assert after == {
             "Image": "174872318107.dkr.ecr.us-west-2.amazonaws.com/knn:1",
@@ -316,7 +316,7 @@ class TestWarnings:
 def test_two_endpoints_of_a_region_agnostic_stack_share_one_table(make_endpoint: MakeEndpoint) -> None:
     stack = cdk.Stack(cdk.App(), "Agnostic")
     make_endpoint(stack, "One")
-    make_endpoint(stack, "Two", image=InferenceImage.built_in("sklearn", "1.9-0"))
+    make_endpoint(stack, "Two", image=InferenceImage.built_in("xgboost", "1.7-1"))
     make_endpoint(stack, "Three", image=KNN)
     assert set(Template.from_stack(stack).to_json()["Mappings"]) == {
         "SageMakerFrameworksAccounts",

@@ -275,7 +275,8 @@ class TestEndOfPatch:
 
     def test_an_endpoint_warns_of_every_image(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
         old = InferenceImage.built_in("xgboost", "3.0-5")
-        first = PipelineContainer(image=InferenceImage.built_in("sklearn", "1.4-2-py312"))
+        program = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+        first = PipelineContainer(image=InferenceImage.built_in("sklearn", "1.4-2-py312"), environment=program)
         make_endpoint(image=old, preprocessors=[first])
         found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("no security patches"))
         assert len(found) == 2

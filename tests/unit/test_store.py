@@ -357,22 +357,49 @@ class TestLayout:
         cdk.Annotations.of(before).acknowledge_warning("cdk-multi-model-endpoint:xgboostSeveralModels", "Meant.")
         assert len(warnings(stack)) == 1
 
-    def test_expects_the_program_of_the_environment(self, stack: cdk.Stack, model: Path) -> None:
+    @pytest.mark.parametrize("how", [{"environment": {"SAGEMAKER_PROGRAM": "serve.py"}}, {"entry_point": "serve.py"}])
+    def test_knows_the_containers_program(self, stack: cdk.Stack, model: Path, how: dict[str, Any]) -> None:
         (model / "code" / "inference.py").rename(model / "code" / "serve.py")
         store = ModelStore(stack, "Models")
         store.add_model("resnet", model)
         image = InferenceImage.built_in("sklearn", "1.9-0")
-        with pytest.raises(InvalidEndpointError, match=r"'code/inference\.py' with a model_fn"):
-            MultiModelContainer(image=image, model_store=store)
-        MultiModelContainer(image=image, model_store=store, environment={"SAGEMAKER_PROGRAM": "serve.py"})
+        MultiModelContainer(image=image, model_store=store)
+        assert not warnings(stack)
+        MultiModelContainer(image=image, model_store=store, **how)
+        assert "code/serve.py" in warnings(stack)[0]
 
     def test_accepts_a_token_as_program(self, stack: cdk.Stack, model: Path) -> None:
-        (model / "code" / "inference.py").unlink()
         program = cdk.CfnParameter(stack, "Program").value_as_string
         store = ModelStore(stack, "Models")
         store.add_model("resnet", model)
         image = InferenceImage.built_in("sklearn", "1.9-0")
         MultiModelContainer(image=image, model_store=store, environment={"SAGEMAKER_PROGRAM": program})
+        assert not warnings(stack)
+
+    def test_leaves_models_to_the_program_of_an_xgboost_container(self, stack: cdk.Stack, model: Path) -> None:
+        (model / "inference.py").write_text("")
+        store = ModelStore(stack, "Models")
+        store.add_model("resnet", model)
+        image = InferenceImage.built_in("xgboost", "3.2-0")
+        MultiModelContainer(image=image, model_store=store, entry_point="inference.py")
+        with pytest.raises(InvalidEndpointError, match="nothing but boosters"):
+            MultiModelContainer(image=image, model_store=store)
+
+    def test_containers_of_two_frameworks_share_a_store_by_models_that_are_not_checked(
+        self, stack: cdk.Stack, model: Path, tmp_path: Path
+    ) -> None:
+        boosters = tmp_path / "boosters"
+        (boosters / "churn").mkdir(parents=True)
+        (boosters / "churn" / "xgboost-model").write_text("{}")
+        store = ModelStore(stack, "Models")
+        store.add_model("before", model, check_layout=False)
+        MultiModelContainer(image=InferenceImage.built_in("xgboost", "3.2-0"), model_store=store)
+        store.add_models(boosters, check_layout=False)
+        MultiModelContainer(image=self.TRITON, model_store=store)
+        store.add_model("after", model, check_layout=False)
+        with pytest.raises(InvalidEndpointError, match="path must hold"):
+            store.add_model("checked", model)
+        Template.from_stack(stack).resource_count_is("Custom::AWS", 3)
 
 
 class TestElsewhere:

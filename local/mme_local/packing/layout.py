@@ -63,17 +63,13 @@ def _xgboost(contents: Contents, _: str | None, findings: Findings) -> None:
 
 
 def _sklearn(contents: Contents, program: str | None, findings: Findings) -> None:
-    """There is no default ``model_fn``: https://github.com/aws/sagemaker-scikit-learn-container."""
-    if program is None or _script(contents, program):
-        return
-    message = (
-        f"path must hold '{program}' or 'code/{program}' with a model_fn, since the scikit-learn container does not "
-        f"load models by itself, got {_shown(contents)}: add it"
-    )
-    if "model.joblib" in contents.files:
-        findings.warn("sklearnNoInferenceScript", message)
-    else:
-        findings.problem(message)
+    """What the container's program loads: https://github.com/aws/sagemaker-scikit-learn-container."""
+    if program is not None and f"code/{program}" in contents.files:
+        findings.warn(
+            "sklearnInferenceScript",
+            f"path holds 'code/{program}', which the scikit-learn container does not read from a model of a "
+            "multi-model endpoint: it has one program for all models, MultiModelContainer's source_directory",
+        )
 
 
 def _pytorch(contents: Contents, program: str | None, findings: Findings) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
-from mme_local.platform.artifacts import ArtifactStore, remove_tree
+from mme_local.platform.artifacts import ArtifactError, ArtifactStore, remove_tree
 from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
 from mme_local.platform.errors import InvokeError
@@ -28,6 +29,8 @@ from mme_local.servers.base import ModelServer, ServerError, ServerResponse, Uns
 from mme_local.spec import ContainerSpec, VariantSpec
 
 _log = structlog.get_logger("mme_local.platform")
+
+_SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
 
 ServerFactory = Callable[[ContainerSpec, Path], ModelServer]
 """Makes a server, not started yet, for a container; ``UnsupportedImage`` when its image cannot be served here."""
@@ -102,7 +105,7 @@ class Instance:
         try:
             for index, container in enumerate(self._variant.containers):
                 with self._naming(index):
-                    self._stages.append(self._stage(index, container))
+                    self._stages.append(self._stage(index, await self._with_code(index, container)))
             starts = [self._start(i, stage) for i, stage in enumerate(self._stages)]
             failures = [e for e in await asyncio.gather(*starts, return_exceptions=True) if e is not None]
             for failure in failures:
@@ -161,6 +164,23 @@ class Instance:
             self.in_flight -= 1
             if self.in_flight == 0:
                 self._idle.set()
+
+    async def _with_code(self, index: int, container: ContainerSpec) -> ContainerSpec:
+        """Fetch the code that a container in script mode takes from S3 when it starts, as its role may."""
+        url = container.environment.get(_SUBMIT_DIRECTORY, "")
+        if not container.environment.get("SAGEMAKER_PROGRAM") or not url.startswith("s3://"):
+            return container
+        if self._variant.network_isolation:
+            raise ServerError(f"{_SUBMIT_DIRECTORY} {url} is out of reach of a container with EnableNetworkIsolation")
+        folder = self.directory / f"c{index}" / "code"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fetch = self._around.store.as_role(self._variant.execution_role).fetch
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._around.executor, fetch, url, folder, threading.Event())
+        except ArtifactError as error:
+            raise ServerError(f"{_SUBMIT_DIRECTORY} {url} was not fetched: {error}") from error
+        return replace(container, environment={**container.environment, _SUBMIT_DIRECTORY: str(folder)})
 
     def _stage(self, index: int, container: ContainerSpec) -> Stage:
         around, settings = self._around, self._around.settings

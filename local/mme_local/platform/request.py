@@ -10,7 +10,8 @@ from typing import Final
 from mme_local.platform.errors import ValidationError
 from mme_local.spec import VariantSpec
 
-MAX_BODY: Final = 6_291_456
+MAX_BODY: Final = 25 * 1024**2
+"""Of real-time endpoints, by AWS's FAQ on model hosting; the API's service model still says 6 MB."""
 TARGET_MODEL: Final = "x-amzn-sagemaker-target-model"
 TARGET_VARIANT: Final = "x-amzn-sagemaker-target-variant"
 TARGET_CONTAINER: Final = "x-amzn-sagemaker-target-container-hostname"

@@ -87,6 +87,7 @@ def _variant_spec(region: Region, request: Mapping[str, Any], desired: Variant) 
         instance_count=desired.desired_instance_count,
         weight=desired.desired_weight,
         execution_role=model.request.get("ExecutionRoleArn"),
+        network_isolation=model.request.get("EnableNetworkIsolation", False),
         direct=model.direct,
         **timeouts,
     )

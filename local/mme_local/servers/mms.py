@@ -13,6 +13,7 @@ from pathlib import Path
 from mme_local.servers import repository_of
 from mme_local.servers.base import ServerError, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer
+from mme_local.servers.handlers import in_model
 from mme_local.servers.process import Launch, container_environment, reserve_port
 from mme_local.spec import ContainerSpec
 
@@ -21,6 +22,8 @@ HANDLERS = {
     "sagemaker-xgboost": "mme_local.servers.handlers.xgboost_model:handle",
 }
 """The inference handler for each image repository."""
+_SCRIPT_HANDLERS = {**HANDLERS, "sagemaker-xgboost": "mme_local.servers.handlers.xgboost_script:handle"}
+"""That in script mode, which is the scikit-learn image's only one."""
 
 # Environment of AWS's containers that ends up in the server's configuration, later ones winning: the inference
 # toolkit's names, then those of the XGBoost and scikit-learn images.
@@ -31,6 +34,8 @@ _PROPERTIES = {
     "SAGEMAKER_MODEL_JOB_QUEUE_SIZE": "job_queue_size",
     "SAGEMAKER_MAX_REQUEST_SIZE": "max_request_size",
 }
+_CONTENT_LENGTH, _LONGEST_CONTENT = 6 * 1024**2, 20 * 1024**2
+"""The images' default for ``MAX_CONTENT_LENGTH``, and what they cap it at."""
 
 _LONGEST_SCRATCH = 103 - len("/.mms.sock.65535")
 """A unix socket's path may have 107 bytes on Linux, 103 on macOS, whose own folder for temporary files takes 49."""
@@ -62,9 +67,12 @@ class MultiModelServer(HttpModelServer):
         repository = repository_of(container.image)
         if repository not in HANDLERS:
             raise UnsupportedImage(f"there is no handler for models of {repository!r} on Multi Model Server")
-        self._handler = HANDLERS[repository]
+        self._program = container.environment.get("SAGEMAKER_PROGRAM", "")
+        self._code = container.environment.get("SAGEMAKER_SUBMIT_DIRECTORY") or "/opt/ml/code"
+        self._handler = (_SCRIPT_HANDLERS if self._program else HANDLERS)[repository]
 
     def _prepare(self) -> Launch:
+        importing = self._import_program()
         java_home = _java_home()
         scratch = _scratch()
         port = reserve_port()
@@ -75,9 +83,31 @@ class MultiModelServer(HttpModelServer):
         command = [sys.executable, "-m", "mms.model_server", "--start", "--foreground", "--model-store", "/"]
         command += ["--mms-config", str(properties), "--log-config", str(logging)]
         own = {"SAGEMAKER_HANDLER": self._handler, "JAVA_HOME": java_home}
-        own |= {"TMPDIR": str(scratch), "TEMP": str(scratch)}
+        own |= {"TMPDIR": str(scratch), "TEMP": str(scratch), "SAGEMAKER_SUBMIT_DIRECTORY": self._code}
         environment = container_environment(self.container.environment, own)
-        return Launch(command, environment, scratch, port, remove=[str(scratch)])
+        return Launch(importing + command, environment, scratch, port, remove=[str(scratch)])
+
+    def _import_program(self) -> list[str]:
+        """The command that imports the program and goes on to the server; none where the image does without.
+
+        A folder inside the image is looked for at the same path on this machine. The model's own folder is not there
+        before its model is: then the load imports the program.
+        """
+        if not self._program:
+            if self._handler in _SCRIPT_HANDLERS.values():
+                raise ServerError(
+                    "AWS's scikit-learn image imports a program when it starts, and dies without one: set "
+                    "SAGEMAKER_PROGRAM and SAGEMAKER_SUBMIT_DIRECTORY in the container's environment"
+                )
+            return []
+        if in_model(self._code) and not self.container.multi_model:
+            return []
+        if not os.path.isdir(self._code):
+            raise ServerError(
+                f"SAGEMAKER_SUBMIT_DIRECTORY {self._code!r} is no folder on this machine, where there is no image: "
+                f"the program {self._program!r} is imported from it when the container starts"
+            )
+        return [sys.executable, "-m", "mme_local.servers.handlers.import_program", self._code, self._program]
 
 
 def _scratch() -> Path:
@@ -99,20 +129,31 @@ def _configuration(port: int, environment: Mapping[str, str]) -> str:
         raise ServerError("sagemaker-inference is not installed: pip install 'cdk-multi-model-endpoint[local]'")
     text = Path(toolkit.origin).with_name("etc").joinpath("mme-mms.properties").read_text(encoding="utf-8")
     address = f"http://127.0.0.1:{port}"
-    heap = environment.get("SAGEMAKER_MAX_HEAP_SIZE", "256m")
+    size = _max_request_size(environment)
+    # bodies for the workers of all processors and twice as many in the queue, as the scikit-learn image reckons
+    bodies = 3 * (os.cpu_count() or 1) * size // 1024**2
+    heap = environment.get("SAGEMAKER_MAX_HEAP_SIZE", f"{max(256, bodies * 6 // 5 + 128)}m")
     direct = environment.get("SAGEMAKER_MAX_DIRECT_MEMORY_SIZE", heap)
     own = {
         "inference_address": address,
         "management_address": address,
         "default_response_timeout": "60",
         "job_queue_size": "100",
-        "max_request_size": str(6 * 1024**2),
+        "max_request_size": str(size),
         # A small, quick-starting JVM: it only passes bytes on, and there is one per instance on a laptop.
         "vmargs": environment.get("SAGEMAKER_MODEL_SERVER_VMARGS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
         + f" -XX:-UsePerfData -Xmx{heap} -XX:MaxDirectMemorySize={direct}",
     }
     own |= {name: environment[variable] for variable, name in _PROPERTIES.items() if environment.get(variable)}
     return text + "\n" + "".join(f"{name}={value}\n" for name, value in own.items())
+
+
+def _max_request_size(environment: Mapping[str, str]) -> int:
+    value = environment.get("MAX_CONTENT_LENGTH", str(_CONTENT_LENGTH))
+    try:
+        return min(int(value), _LONGEST_CONTENT)
+    except ValueError:
+        raise ServerError(f"MAX_CONTENT_LENGTH must be a number of bytes, got {value!r}") from None
 
 
 def _java_home() -> str:

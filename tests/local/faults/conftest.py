@@ -18,12 +18,20 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from mme_local.spec import split_s3_url
+
 ROLE = "arn:aws:iam::000000000000:role/Models"
 MIB = 1024**2
 MEMORY_BUDGET = 1
 """Of ``site``, in MiB: as good as none for models without padding."""
 THIRD = 256 * 1024
 """Padding of a model of which three fit into that budget, by 1.2 times their files, and four do not."""
+
+PROGRAM = {
+    "SAGEMAKER_PROGRAM": "inference.py",
+    "SAGEMAKER_SUBMIT_DIRECTORY": "s3://models/code/sourcedir.tar.gz",
+}
+"""What the scikit-learn image needs to start; each model has a program of that name, which comes before it."""
 
 _SKLEARN = """
 import os
@@ -193,6 +201,8 @@ class Site:
         self.runtime = local.client("sagemaker-runtime", max_pool_connections=64, read_timeout=90)
         self.s3 = local.client("s3")
         self.s3.create_bucket(Bucket="models")
+        bucket, key = split_s3_url(PROGRAM["SAGEMAKER_SUBMIT_DIRECTORY"])
+        self.s3.put_object(Bucket=bucket, Key=key, Body=archive({"inference.py": b""}))
         self._numbers = itertools.count(1)
 
     @property
@@ -213,7 +223,11 @@ class Site:
 
     def container(self, kind: str, prefix: str, **changes: Any) -> dict[str, Any]:
         image, url = KINDS[kind].image, f"s3://models/{prefix}/"
-        return {"Image": image, "Mode": "MultiModel", "ModelDataUrl": url, **changes}
+        environment = {
+            **(PROGRAM if kind == "mms" and "Image" not in changes else {}),
+            **changes.pop("Environment", {}),
+        }
+        return {"Image": image, "Mode": "MultiModel", "ModelDataUrl": url, "Environment": environment, **changes}
 
     def config(self, *containers: Mapping[str, Any], count: int = 1, mode: str = "Serial") -> str:
         """An endpoint configuration with one variant."""
@@ -318,6 +332,7 @@ class Endpoint:
         return answer
 
     def update(self, *, count: int = 1, **changes: Any) -> dict[str, Any]:
+        changes["Environment"] = {**self._container["Environment"], **changes.get("Environment", {})}
         return self.site.update(self.name, self.site.config({**self._container, **changes}, count=count))
 
     def events(self, event: str, model: str) -> list[dict[str, Any]]:

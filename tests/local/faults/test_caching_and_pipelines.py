@@ -16,6 +16,9 @@ KNN = "174872318107.dkr.ecr.us-west-2.amazonaws.com/knn:1"
 XGBOOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 BINARY = "application/vnd.sagemaker-triton.binary+json;json-header-size="
 
+OWN = {"SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+"""For a single model that brings its program."""
+
 TO_CSV = """
 import json
 
@@ -83,7 +86,7 @@ def test_a_pipeline_answers_with_what_its_containers_do_one_after_the_other(site
     house_price = (folder / "xgboost" / "house-price" / "xgboost-model").read_bytes()
     body = archive({"xgboost-model": house_price})
     site.s3.put_object(Bucket="models", Key="houses/house-price.tar.gz", Body=body)
-    first = {**site.container("mms", ""), "Mode": "SingleModel", "ModelDataUrl": "s3://models/to-csv.tar.gz"}
+    first = site.container("mms", "", Mode="SingleModel", ModelDataUrl="s3://models/to-csv.tar.gz", Environment=OWN)
     described = site.create(site.config(first, site.container("mms", "houses", Image=XGBOOST)))
     assert described["EndpointStatus"] == "InService", described
     names = ("area", "rooms", "age", "distance")
@@ -104,7 +107,10 @@ def test_with_direct_invocation_each_call_runs_the_container_that_it_names_alone
     site.s3.put_object(Bucket="models", Key="to-csv.tar.gz", Body=archive({"code/inference.py": TO_CSV.encode()}))
     site.s3.put_object(Bucket="models", Key="direct/echo.tar.gz", Body=archive({"inference.py": ECHO.encode()}))
     one = {"Mode": "SingleModel", "ModelDataUrl": "s3://models/to-csv.tar.gz", "ContainerHostname": "to-csv"}
-    containers = [site.container("mms", "", **one), site.container("mms", "direct", ContainerHostname="many")]
+    containers = [
+        site.container("mms", "", Environment=OWN, **one),
+        site.container("mms", "direct", ContainerHostname="many"),
+    ]
     name = site.create(site.config(*containers, mode="Direct"))["EndpointName"]
     npy = "application/x-npy"
     house = json.dumps([{"area": 1, "rooms": 2, "age": 3, "distance": 4}]).encode()

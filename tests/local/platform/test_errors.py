@@ -167,13 +167,13 @@ def test_wrong_requests_get_sagemakers_validation_errors(run, world):
     run(test)
 
 
-def test_a_body_of_six_megabytes_passes_and_one_byte_more_is_refused(run, world):
+def test_a_body_of_25_megabytes_passes_and_one_byte_more_is_refused(run, world):
     async def test(at):
         at.bucket.put_model("models/a.tar.gz", b"m")
         await at.hosting.deploy(at.spec())
-        biggest = bytes(6_291_456)
+        biggest = bytes(26_214_400)
         assert (await at.invoke(body=biggest))[0] == 200
-        check(await at.invoke(body=biggest + b"1"), "ValidationError", 400, "less than or equal to 6291456")
+        check(await at.invoke(body=biggest + b"1"), "ValidationError", 400, "less than or equal to 26214400")
 
     run(test)
 

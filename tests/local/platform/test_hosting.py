@@ -4,6 +4,8 @@ import asyncio
 import collections
 import contextlib
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -514,5 +516,43 @@ def test_closing_during_a_deployment_leaves_no_server(run, world, until):
             await deployment
         await closing
         assert not world.running
+
+    run(test)
+
+
+SCRIPT = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "s3://{}/code/sourcedir.tar.gz"}
+
+
+def scripted(at):
+    environment = {name: value.format(at.bucket.name) for name, value in SCRIPT.items()}
+    return at.spec(at.variant("AllTraffic", at.container(environment=environment)))
+
+
+def test_a_container_finds_its_code_of_s3_in_a_folder(run, world, pack):
+    async def test(at):
+        at.bucket.put("code/sourcedir.tar.gz", pack({"inference.py": b"code"}))
+        await at.hosting.deploy(scripted(at))
+        (server,) = world.servers
+        folder = server.container.environment["SAGEMAKER_SUBMIT_DIRECTORY"]
+        assert await asyncio.to_thread(Path(folder, "inference.py").read_bytes) == b"code"
+
+    run(test)
+
+
+def test_a_container_without_a_network_can_not_fetch_its_code(run, world, pack):
+    async def test(at):
+        at.bucket.put("code/sourcedir.tar.gz", pack({"inference.py": b"code"}))
+        (variant,) = scripted(at).variants
+        with pytest.raises(HostingError, match="out of reach of a container with EnableNetworkIsolation"):
+            await at.hosting.deploy(at.spec(replace(variant, network_isolation=True)))
+
+    run(test)
+
+
+def test_a_container_whose_code_is_not_there_does_not_start(run, world):
+    async def test(at):
+        with pytest.raises(HostingError, match=r"SAGEMAKER_SUBMIT_DIRECTORY s3://.* was not fetched: Failed to down"):
+            await at.hosting.deploy(scripted(at))
+        assert world.running == []
 
     run(test)

@@ -21,6 +21,8 @@ from mme_local.spec import ContainerSpec
 T = TypeVar("T")
 Run = Callable[[Awaitable[T]], T]
 
+CODE = str(Path(__file__).parent / "code")
+"""A program that does nothing: the models of these tests have one of its name, which comes before it."""
 MODELS = Path(__file__).parents[3] / "stacks" / "models"
 SAMPLES = json.loads((MODELS / "samples.json").read_text(encoding="utf-8"))
 REGISTRY = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
@@ -39,6 +41,8 @@ class Kit:
 
     @staticmethod
     def container(kind: str, **environment: str) -> ContainerSpec:
+        if kind == "sklearn":
+            environment = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": CODE} | environment
         return ContainerSpec(image=IMAGES[kind], multi_model=True, environment=environment)
 
     @staticmethod
@@ -71,8 +75,8 @@ class Kit:
 
     @staticmethod
     def sklearn_model(directory: Path, code: str) -> Path:
-        (directory / "code").mkdir(parents=True)
-        (directory / "code" / "inference.py").write_text(code)
+        directory.mkdir(parents=True)
+        (directory / "inference.py").write_text(code)
         return directory
 
     @staticmethod

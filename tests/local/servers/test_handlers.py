@@ -12,9 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xgboost
+from sagemaker_inference.errors import BaseInferenceToolkitError, UnsupportedFormatError
 from sklearn.linear_model import LinearRegression
 
-from mme_local.servers.handlers import sklearn_model, xgboost_model
+from mme_local.servers.handlers import sklearn_model, xgboost_model, xgboost_script
+from mme_local.servers.handlers.frame import framed
 
 CSV = {"content-type": "text/csv"}
 
@@ -39,6 +41,7 @@ def expected(kit):
         ("", b"120,4,15,3.5\n55,2,60,12"),
         ("text/libsvm", b"0:120 1:4 2:15 3:3.5\n0:55 1:2 2:60 3:12"),
         ("text/x-libsvm", b"1 0:120 1:4 2:15 3:3.5\n0 0:55 1:2 2:60 3:12"),
+        ("text/libsvm", b"1:120 2:4 3:15 4:3.5\n1:55 2:2 3:60 4:12"),
     ],
 )
 def test_xgboost_reads(models, expected, content_type, body):
@@ -49,7 +52,7 @@ def test_xgboost_reads(models, expected, content_type, body):
 def test_xgboost_reads_an_empty_cell_as_missing(models):
     answer, _ = xgboost_model.respond(models, b"120,,15,3.5", CSV)
     rows = xgboost.DMatrix(np.array([[120, np.nan, 15, 3.5]]))
-    assert json.loads(answer) == models[0].predict(rows).tolist()
+    assert json.loads(answer) == models[0].booster.predict(rows).tolist()
 
 
 @pytest.mark.parametrize(
@@ -76,13 +79,13 @@ def test_xgboost_answers_in_the_accepted_format(models, expected, monkeypatch, a
     ("body", "headers", "status"),
     [
         (b"", CSV, 204),
-        (b"1,2,3,4", CSV | {"accept": "text/html"}, 415),
-        (b"[[1,2,3,4]]", {"content-type": "application/json"}, 415),
         (b"1,2\n3", CSV, 400),
         (b"one,two,three,four", CSV, 400),
         (b"\xff\xfe", CSV, 400),
         (b"0:one", {"content-type": "text/libsvm"}, 400),
         (b"1,2,3,4,5,6", CSV, 400),
+        ("1,2,😀,4".encode(), CSV, 400),
+        ("1,2,é,4".encode(), CSV, 400),
     ],
 )
 def test_xgboost_refuses(models, body, headers, status):
@@ -139,36 +142,74 @@ class Context:
         self.system_properties = {"model_dir": str(model_dir)}
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.request_processor = [SimpleNamespace(get_request_properties=lambda: self.headers)]
-        self.status, self.phrase, self.content_type = 200, "", None
+        self.status, self.phrase, self.response_headers = 200, None, {}
 
     def get_all_request_header(self, _index):
         return self.headers
 
-    def set_response_status(self, code, phrase, idx=0):
+    def set_response_status(self, code, phrase="", idx=0):
         self.status, self.phrase = code, phrase
 
-    def set_response_content_type(self, _index, value):
-        self.content_type = value
+    def get_response_status(self, _index):
+        return self.status, self.phrase
+
+    def set_response_content_type(self, index, value):
+        self.set_response_header(index, "content-type", value)
+
+    def set_response_header(self, _index, name, value):
+        self.response_headers[name] = value
+
+    def get_response_headers(self, _index):
+        return self.response_headers
 
 
 def test_xgboost_handler_loads_first_and_answers_then(kit, expected):
     context = Context(kit.directory("house-price"), Content_Type="text/csv", Accept="text/csv")
     assert xgboost_model.handle(None, context) is None
     assert xgboost_model.handle([{"body": b"120,4,15,3.5"}], context) == [str(expected[0])]
-    assert (context.status, context.content_type) == (200, "text/csv")
+    assert (context.status, context.response_headers["content-type"]) == (200, "text/csv")
     assert xgboost_model.handle([{"body": b"one\ntwo"}], context)[0].startswith("Loading text/csv data failed")
-    assert context.status == 400
-    assert "\n" not in context.phrase
+    assert (context.status, context.phrase) == (400, "")
 
 
-@pytest.fixture
-def regression(tmp_path):
-    """A scikit-learn model that doubles, as ``model.joblib``."""
-    import joblib
+def test_status_and_headers_are_ascii_whatever_a_handler_says(tmp_path):
+    @framed
+    def handle(_data, context):
+        context.set_response_status(418, "a 😀 or é\r\nX-Other: 1")
+        context.set_response_content_type(0, "text/plain; title=é")
+        return ["é"]
 
-    model = LinearRegression(fit_intercept=False).fit(np.array([[1.0], [2.0]]), np.array([2.0, 4.0]))
-    joblib.dump(model, tmp_path / "model.joblib")
-    return tmp_path
+    context = Context(tmp_path)
+    assert handle([{}], context) == ["é"]
+    assert (context.status, context.phrase) == (418, "a ? or ???X-Other: 1")
+    assert context.response_headers == {"content-type": "text/plain; title=?"}
+
+
+@pytest.mark.parametrize("headers", [{"accept": "text/html"}, {"content-type": "application/json"}])
+def test_xgboost_fails_on_types_that_it_does_not_know(models, headers):
+    with pytest.raises(ValueError, match="is not an accepted"):
+        xgboost_model.respond(models, b"1,2,3,4", CSV | headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "fits"),
+    [
+        (b"1,2,3,4", "text/csv", True),
+        (b"1,2,3", "text/csv", True),
+        (b"1,2", "text/csv", False),
+        (b"1,2,3,4,5", "text/csv", False),
+        (b"0:1 1:2", "text/libsvm", True),
+    ],
+)
+def test_xgboost_counts_the_columns_for_a_pickled_booster(tmp_path, body, content_type, fits):
+    (tmp_path / "pickled").write_bytes(pickle.dumps(constant_booster()))
+    headers = {"content-type": content_type}
+    if fits:
+        assert json.loads(xgboost_model.respond(xgboost_model.load(tmp_path), body, headers)[0]) == [100.0]
+        return
+    with pytest.raises(xgboost_model.Refused, match="is not consistent with feature size of trained model 4") as caught:
+        xgboost_model.respond(xgboost_model.load(tmp_path), body, headers)
+    assert caught.value.status == 400
 
 
 def npy(array, **options):
@@ -177,63 +218,77 @@ def npy(array, **options):
     return buffer.getvalue()
 
 
+DOUBLE = LinearRegression(fit_intercept=False).fit(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([2.0, 20.0]))
+
+
 @pytest.mark.parametrize(
-    ("content_type", "body"),
+    ("content_type", "body", "expected"),
     [
-        ("text/csv", "1,\n3,\n".replace(",", "")),
-        ("application/json", "[[1], [3]]"),
-        ("application/x-npy", npy(np.array([[1.0], [3.0]]))),
+        ("text/csv", "1,2\n3,4\n", [42, 86]),
+        ("application/json", "[[1, 2], [3, 4]]", [42, 86]),
+        ("application/x-npy", npy(np.array([[1.0, 2.0], [3.0, 4.0]])), [42, 86]),
+        ("text/csv", "1,2", [42]),
+        ("application/json", "[1, 2]", [42]),
+        ("application/x-npy", npy(np.array([1.0, 2.0])), [42]),
     ],
 )
-@pytest.mark.parametrize("accept", ["application/json", "text/csv", "application/x-npy", "text/html, application/json"])
-def test_sklearn_reads_and_answers(regression, content_type, body, accept):
+@pytest.mark.parametrize("accept", ["application/json", "text/csv", "application/x-npy"])
+def test_sklearn_reads_and_answers_also_a_single_row(content_type, body, expected, accept):
     defaults = sklearn_model.Defaults()
-    data = defaults.default_input_fn(body, content_type).reshape(-1, 1)
-    prediction = defaults.default_predict_fn(data, defaults.default_model_fn(str(regression)))
+    data = defaults.default_input_fn(body, content_type)
+    prediction = defaults.default_predict_fn(data, DOUBLE)
     answer, answered = defaults.default_output_fn(prediction, accept)
-    assert answered in accept
+    assert answered == accept
     decoded = {
         "application/json": lambda: json.loads(answer),
         "text/csv": lambda: [float(line) for line in answer.split()],
         "application/x-npy": lambda: np.load(io.BytesIO(answer)).tolist(),
     }[answered]()
-    assert decoded == pytest.approx([2, 6])
+    assert decoded == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "status"),
+    ("body", "content_type"),
     [
-        ("[1, [2", "application/json", 400),
-        (b"no array", "application/x-npy", 400),
-        (npy(np.array([{"a": 1}], dtype=object), allow_pickle=True), "application/x-npy", 400),
-        ("1 2", "text/libsvm", 415),
+        ("[1, [2", "application/json"),
+        ('[1, 2, "😀", 4]', "application/json"),
+        (b"no array", "application/x-npy"),
+        (npy(np.array([{"a": 1}], dtype=object), allow_pickle=True), "application/x-npy"),
     ],
 )
-def test_sklearn_refuses_input(body, content_type, status):
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - the toolkit's base class has no message to match
+def test_sklearn_refuses_what_does_not_decode(body, content_type):
+    with pytest.raises(BaseInferenceToolkitError) as caught:
         sklearn_model.Defaults().default_input_fn(body, content_type)
-    assert caught.value.status_code == status
+    assert caught.value.status_code == 400
 
 
-def test_sklearn_refuses_what_nobody_accepts():
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - as above
+def test_sklearn_fails_on_types_that_it_does_not_know():
+    with pytest.raises(UnsupportedFormatError):
+        sklearn_model.Defaults().default_input_fn("1 2", "text/libsvm")
+    with pytest.raises(UnsupportedFormatError):
         sklearn_model.Defaults().default_output_fn([1], "text/html")
-    assert caught.value.status_code == 406
 
 
-def test_sklearn_says_out_of_memory():
-    class Big:
-        def predict(self, data):
-            raise MemoryError
-
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - as above
-        sklearn_model.Defaults().default_predict_fn([], Big())
-    assert caught.value.status_code == 507
+@pytest.mark.parametrize("defaults", [sklearn_model.Defaults(), xgboost_script.Defaults()])
+def test_a_program_must_have_a_model_fn(defaults, tmp_path):
+    with pytest.raises(NotImplementedError, match="must have a model_fn"):
+        defaults.default_model_fn(str(tmp_path))
 
 
-def test_sklearn_needs_a_model(tmp_path):
-    with pytest.raises(ValueError, match=r"neither an inference.py with a model_fn nor a model.joblib"):
-        sklearn_model.Defaults().default_model_fn(str(tmp_path))
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/csv", "120,4,15,3.5"),
+        ("text/libsvm", b"1:120 2:4 3:15 4:3.5"),
+        ("text/x-libsvm; charset=utf-8", b"0:120 1:4 2:15 3:3.5"),
+    ],
+)
+def test_xgboost_with_a_program_has_defaults_for_all_else(models, expected, content_type, body):
+    defaults = xgboost_script.Defaults()
+    prediction = defaults.default_predict_fn(defaults.default_input_fn(body, content_type), models[0].booster)
+    assert json.loads(defaults.default_output_fn(prediction, "application/json")) == pytest.approx(expected[:1])
+    with pytest.raises(ValueError, match="not supported"):
+        defaults.default_input_fn(body, "text/html")
 
 
 USERS = """
@@ -244,25 +299,59 @@ def predict_fn(data, model):
 """
 
 
-@pytest.mark.parametrize("folder", [".", "code"])
-def test_sklearn_runs_the_users_functions_on_the_server(kit, run, shared_server, tmp_path, folder):
+def test_sklearn_runs_the_users_functions_on_the_server(kit, run, shared_server, tmp_path):
     server = shared_server("sklearn")
-    (tmp_path / folder).mkdir(exist_ok=True)
-    (tmp_path / folder / "inference.py").write_text(USERS)
-    name = f"users-{len(folder)}"
+    (tmp_path / "inference.py").write_text(USERS)
+    name = "users"
     run(server.load(name, f"{name}.tar.gz", tmp_path))
     headers = {"content-type": "application/x-npy", "accept": "application/x-npy"}
     response = run(server.invoke(name, f"{name}.tar.gz", npy(np.arange(3.0)), headers))
     assert (response.status, response.headers["content-type"]) == (200, "application/x-npy")
-    assert response.body == npy(np.array([0.0, 10.0, 20.0]))
-    largest = npy(np.arange(6 * 1024**2 // 8 - 16, dtype="<f8"))
-    response = run(server.invoke(name, f"{name}.tar.gz", largest, headers))
-    assert response.status == 200
-    assert response.body == npy(np.arange(6 * 1024**2 // 8 - 16, dtype="<f8") * 10)
+    assert response.body == npy(np.array([[0.0, 10.0, 20.0]]))
     response = run(server.invoke(name, f"{name}.tar.gz", b"a,b", {"content-type": "text/html"}))
-    assert response.status == 415
+    assert response.status == 503
     response = run(server.invoke(name, f"{name}.tar.gz", b"[1]", {"content-type": "application/json", "accept": "x/y"}))
-    assert response.status == 406
+    assert response.status == 503
+
+
+RAISING = """
+from sagemaker_inference.errors import GenericInferenceToolkitError
+
+def model_fn(model_dir):
+    return None
+
+def input_fn(data, content_type):
+    return data
+
+def predict_fn(data, model):
+    if data != "good":
+        raise GenericInferenceToolkitError(422, f"cannot read {data}") if data[0] == "t" else ValueError(data)
+    return data
+
+def output_fn(prediction, accept):
+    return prediction
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "good"),
+    [
+        ("xgboost", "1,2,😀,4", 400, b"120,4,15,3.5"),
+        ("xgboost", "1,2,é,4", 400, b"120,4,15,3.5"),
+        ("sklearn", "toolkit's 😀 é", 422, b"good"),
+        ("sklearn", "😀 é", 503, b"good"),
+    ],
+)
+def test_the_next_call_works_after_a_cell_that_is_not_ascii(
+    kit, run, shared_server, tmp_path, kind, body, status, good
+):
+    server = shared_server(kind)
+    model = kit.directory("house-price") if kind == "xgboost" else kit.sklearn_model(tmp_path / "model", RAISING)
+    name = f"cells-{kind}-{len(body)}"
+    run(server.load(name, f"{name}.tar.gz", model))
+    assert run(server.invoke(name, f"{name}.tar.gz", body.encode(), CSV)).status == status
+    assert run(server.invoke(name, f"{name}.tar.gz", good, CSV)).status == 200
+    run(server.unload(name))
 
 
 def test_handlers_import_little(kit):

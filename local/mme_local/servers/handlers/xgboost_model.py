@@ -1,8 +1,10 @@
 """What AWS's XGBoost container does with a model in a multi-model endpoint (its "algorithm mode").
 
 Every file at the artifact's root is a model, a pickled booster or what ``Booster.load_model`` reads; the predictions of
-several are averaged, unless ``SAGEMAKER_INFERENCE_ENSEMBLE`` is ``false``. Requests are CSV or LIBSVM, answers JSON, a
-plain list, or CSV, joined by commas also between rows. The container takes protobuf requests too; this one does not.
+several are averaged, unless ``SAGEMAKER_INFERENCE_ENSEMBLE`` is ``false``. Requests are CSV, LIBSVM or RecordIO
+protobuf, answers JSON, a plain list, or CSV, joined by commas also between rows. Types that it does not know are
+answered 503 "Prediction failed", since the toolkit that its image pins stumbles over its refusal; data that can't be
+read is refused with 400 here, to say why.
 https://github.com/aws/sagemaker-xgboost-container
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
@@ -20,11 +23,24 @@ import numpy as np
 import scipy.sparse  # type: ignore[import-untyped]
 import xgboost
 
+from mme_local.servers.handlers import recordio
+from mme_local.servers.handlers.frame import framed
+
 _CSV = ("text/csv", "csv")
 _LIBSVM = ("text/libsvm", "text/x-libsvm", "libsvm")
+_RECORDIO = ("application/x-recordio-protobuf", "recordio-protobuf")
 _JSON = ("application/json", "json")
 
-_models: list[xgboost.Booster] = []
+
+@dataclass(frozen=True)
+class Model:
+    """A booster, and whether it was pickled: the container counts the columns of a request for those alone."""
+
+    booster: xgboost.Booster
+    pickled: bool
+
+
+_models: list[Model] = []
 
 
 class Refused(Exception):
@@ -35,6 +51,7 @@ class Refused(Exception):
         self.status = status
 
 
+@framed
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str] | None:
     """Multi Model Server's entry point: the first call, without data, loads the model."""
     if data is None:
@@ -44,13 +61,13 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
     try:
         answer, content_type = respond(_models, data[0].get("body", b""), headers)
     except Refused as refusal:
-        context.set_response_status(refusal.status.value, str(refusal).replace("\n", " "))
+        context.set_response_status(refusal.status.value)
         return [str(refusal)]
     context.set_response_content_type(0, content_type)
     return [answer]
 
 
-def load(directory: Path) -> list[xgboost.Booster]:
+def load(directory: Path) -> list[Model]:
     """Load every model file at the root of an artifact."""
     files = sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
     if not files:
@@ -60,13 +77,15 @@ def load(directory: Path) -> list[xgboost.Booster]:
     return [_load_booster(path) for path in files]
 
 
-def _load_booster(path: Path) -> xgboost.Booster:
+def _load_booster(path: Path) -> Model:
+    pickled = True
     try:
         with path.open("rb") as file:
             booster: xgboost.Booster = pickle.load(file)  # noqa: S301 - as AWS's container does; the artifact is the user's own
     except MemoryError:
         raise
     except Exception as unpickling:
+        pickled = False
         try:
             with xgboost.config_context(verbosity=0):  # without an extension it says that it guesses the format
                 booster = xgboost.Booster(model_file=str(path))
@@ -75,24 +94,29 @@ def _load_booster(path: Path) -> xgboost.Booster:
                 f"unable to load model: {path.name} is no pickle ({unpickling}) and no XGBoost model ({reading})"
             ) from reading
     booster.set_param({"nthread": 1})
-    return booster
+    return Model(booster, pickled)
 
 
-def respond(models: list[xgboost.Booster], body: bytes, headers: dict[str, str]) -> tuple[bytes | str, str]:
+def respond(models: list[Model], body: bytes, headers: dict[str, str]) -> tuple[bytes | str, str]:
     """Predict for one request.
 
     Returns:
         The body of the answer and its content type.
 
     Raises:
-        Refused: 415 for a content or accept type that the container does not know, 400 for data that does not parse or
-            fit the model, 204 for an empty body.
+        Refused: 400 for data that does not parse or fit the model, 204 for an empty body.
+        ValueError: For a content or accept type that the container does not know.
     """
     if not body:
         raise Refused(HTTPStatus.NO_CONTENT, "")
-    matrix = _parse(body, headers.get("content-type") or "text/csv")
+    header = headers.get("content-type") or "text/csv"
+    content_type = media_type(header)
+    matrix = parse(body, content_type)
     try:
-        prediction = np.mean([model.predict(matrix, validate_features=False) for model in models], axis=0)
+        if models[0].pickled:
+            _check_columns(models[0].booster.num_features(), matrix.num_col(), content_type)
+        predictions = [model.booster.predict(matrix, validate_features=False) for model in models]
+        prediction = np.mean(predictions, axis=0)
     except xgboost.core.XGBoostError as error:
         raise _out_of_memory(error) or Refused(
             HTTPStatus.BAD_REQUEST, f"Unable to evaluate payload provided: {error}"
@@ -104,43 +128,71 @@ def respond(models: list[xgboost.Booster], body: bytes, headers: dict[str, str])
         return json.dumps(prediction.tolist()), accept
     if accept.lower() in _CSV:
         return ",".join(map(str, prediction.tolist())), accept
-    raise Refused(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{accept} is not an accepted Accept type: use text/csv or application/json"
-    )
+    raise ValueError(f"{accept} is not an accepted Accept type: use text/csv or application/json")
 
 
-def _parse(body: bytes, header: str) -> xgboost.DMatrix:
+def media_type(header: str) -> str:
+    """A content type without its parameters; SageMaker's short names have no slash."""
     message = Message()
     message["content-type"] = header
-    content_type = message.get_content_type() if "/" in header else header.lower()
-    if content_type not in _CSV + _LIBSVM:
-        raise Refused(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-type {header} is not supported: use text/csv or text/libsvm",
+    return message.get_content_type() if "/" in header else header.lower()
+
+
+def parse(body: bytes, content_type: str) -> xgboost.DMatrix:
+    """Read the rows of a request.
+
+    Raises:
+        Refused: 400 for what can't be read.
+        ValueError: For a content type that the container does not know.
+    """
+    if content_type not in _CSV + _LIBSVM + _RECORDIO:
+        raise ValueError(
+            f"{content_type} is not an accepted ContentType: use text/csv, text/libsvm or "
+            "application/x-recordio-protobuf"
         )
     try:
+        if content_type in _RECORDIO:
+            return xgboost.DMatrix(recordio.decode(bytes(body)))
         text = body.decode().strip()
-        return xgboost.DMatrix(_csv(text) if content_type in _CSV else _libsvm(text))
+        return xgboost.DMatrix(csv(text) if content_type in _CSV else libsvm(text))
     except (ValueError, xgboost.core.XGBoostError) as error:
         raise Refused(HTTPStatus.BAD_REQUEST, f"Loading {content_type} data failed: {error}") from error
 
 
-def _csv(text: str) -> Any:
+def _check_columns(model: int, data: int, content_type: str) -> None:
+    fits = data <= model + 1 if content_type in _LIBSVM else data in (model, model - 1)
+    if not fits:
+        raise Refused(
+            HTTPStatus.BAD_REQUEST,
+            f"Unable to evaluate payload provided: Feature size of {content_type} inference data {data} is not "
+            f"consistent with feature size of trained model {model}.",
+        )
+
+
+def csv(text: str) -> Any:
+    """The rows of a CSV text; an empty cell is a missing value."""
     first_line = text.partition("\n")[0]
     delimiter = next((candidate for candidate in ",;\t| " if candidate in first_line), ",")
     return np.array([[cell.strip() or "nan" for cell in line.split(delimiter)] for line in text.split("\n")], float)
 
 
-def _libsvm(text: str) -> Any:
+def libsvm(text: str) -> Any:
+    """The rows of a LIBSVM text; what is left out is missing.
+
+    Where no row has a column 0, columns are taken to be counted from 1, as the container does since May 2026.
+    """
     rows, columns, values = [], [], []
-    for row, line in enumerate(text.split("\n")):
+    lines = text.split("\n")
+    for row, line in enumerate(lines):
         for item in line.split():
             column, colon, value = item.partition(":")
             if colon:  # without one it is the label
                 rows.append(row)
                 columns.append(int(column))
                 values.append(float(value))
-    return scipy.sparse.csr_matrix((values, (rows, columns)))
+    first = int(min(columns, default=0) >= 1)
+    shape = (len(lines), max(columns, default=-1) - first + 1)
+    return scipy.sparse.csr_matrix((values, (rows, [column - first for column in columns])), shape=shape)
 
 
 def _out_of_memory(error: Exception) -> MemoryError | None:
