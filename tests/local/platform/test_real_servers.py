@@ -53,7 +53,7 @@ def prediction(sample, body):
 def right(model):
     expected = SAMPLES[model]["prediction"]
     if isinstance(expected, dict):
-        expected = {k: pytest.approx(v) if isinstance(v[0], float) else v for k, v in expected.items()}
+        expected = {k: pytest.approx(v, rel=1e-5) if isinstance(v[0], float) else v for k, v in expected.items()}
         return 200, expected
     return 200, pytest.approx(expected)
 
