@@ -12,7 +12,7 @@ import importlib
 import json
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -126,24 +126,19 @@ class Gateway:
         limit = _MAX_REQUEST if call is None else MAX_BODY
         try:
             body = admitted if is_for_s3(scope) else bounded(scope["headers"], admitted, limit)
-            if call is None or self._iam is not None:
+            if call is None:
                 await self._ministack.app(scope, body, send)
-            else:
-                await self._invoke(call, scope, body, send)
+            elif (content := await _whole(body)) is not None:
+                await _unless_hung_up(admitted, self._invoke(call, scope, content, send))
         except BodyTooLong:
             await _send(send, *runtime.invalid(f"Value at 'body' failed to satisfy constraint: {_shorter(limit)}"))
 
-    async def _invoke(self, call: runtime.Call, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        chunks = []
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            chunks.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                break
+    async def _invoke(self, call: runtime.Call, scope: MutableMapping[str, Any], content: bytes, send: Send) -> None:
+        if self._iam is not None:
+            await self._ministack.app(scope, _again(content), send)
+            return
         headers = {name.decode("latin-1"): self._decoded(value) for name, value in scope["headers"]}
-        status, answer, body = await self._answer_call(call, headers, b"".join(chunks))
+        status, answer, body = await self._answer_call(call, headers, content)
         await _send(send, status, answer, body)
 
     async def _answer_call(
@@ -231,6 +226,45 @@ class Gateway:
         runs_on_worker_thread = stacks._runs_on_worker_thread
         # a create waits for the endpoint, which the event loop has to bring up meanwhile
         stacks._runs_on_worker_thread = lambda name: name in ours or runs_on_worker_thread(name)
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """A request's body; None when the caller has hung up."""
+    chunks = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _again(content: bytes) -> Receive:
+    """A way to read a body that was read before."""
+    messages = [{"type": "http.request", "body": content}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    return receive
+
+
+async def _unless_hung_up(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work of a request of which all was read, until the caller hangs up."""
+    working = asyncio.create_task(work)
+
+    async def watch() -> None:
+        await receive()
+        working.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        await asyncio.wait({working})
+        if not working.cancelled():
+            working.result()
+    finally:
+        watching.cancel()
 
 
 def _resource_handlers(provisioner: Provisions[K], kind: K) -> dict[str, Callable[..., Any]]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from mme_local.platform.disk import Disk, NoRoomOnDisk
+from mme_local.platform.disk import Disk, Forsaken, NoRoomOnDisk
 from mme_local.platform.errors import InvokeError, ModelNotReadyException, ServiceUnavailable
 from mme_local.platform.failures import Failures, unexpected
 from mme_local.platform.loader import Loader
@@ -68,6 +68,7 @@ class ModelCache:
         # In order of last use, least recent first.
         self._models: OrderedDict[str, Model] = OrderedDict()
         self._trimming = False
+        self._turns = asyncio.Semaphore(settings.parallel_loads)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # What callers see
@@ -93,6 +94,7 @@ class ModelCache:
             model = self._models[url] = Model(url, target_model)
         # Whoever waits is a user: nobody may evict the model between the end of its load and the waiter's turn.
         model.in_use += 1
+        model.forsaken = False
         self._models.move_to_end(url)
         try:
             while model.state is not State.LOADED:
@@ -107,7 +109,8 @@ class ModelCache:
                 error = ServiceUnavailable("The instance is stopping") if load.cancelled() else load.result()
                 if error is not None:
                     raise error
-        except BaseException:
+        except BaseException as error:
+            model.forsaken = model.in_use == 1 and isinstance(error, asyncio.CancelledError)
             self.release(model)
             raise
         return model
@@ -130,6 +133,16 @@ class ModelCache:
             self._spawn(self._trim_disk())
         self._forget_if_gone(model)
         self._memory.changed()
+
+    def give_up(self, model: Model, load: int) -> None:
+        """Unload a model that did not answer after its ``load``-th load, though others may be waiting for answers, too.
+
+        Those are cut off; the next call loads it again.
+        """
+        if model.state is State.LOADED and model.loads == load:
+            self._log.warning("given up", target_model=model.target_model)
+            model.given_up = load
+            self._start_unload(model, hangs=True)
 
     def holds(self, url: str) -> int:
         """Rank how near the model is: 2 loaded or on its way there, 1 on disk, 0 not here."""
@@ -180,6 +193,8 @@ class ModelCache:
         """Download and load a model; the error is a result, because each waiter gets it."""
         try:
             await asyncio.wait_for(self._download_and_load(model), self._settings.load_timeout)
+        except Forsaken:
+            self._log.info("forsaken", target_model=model.target_model)
         except InvokeError as error:
             self._log.warning("load failed", target_model=model.target_model, error=error.message)
             return error
@@ -206,11 +221,14 @@ class ModelCache:
         budget = self._memory.budget
         if budget is not None and model.memory_need > budget:
             raise self._failures.too_big(model, model.memory_need, budget, "memory")
-        await self._memory.reserve(model)
-        try:
-            await self._load(model)
-        except OutOfMemory as error:
-            await self._load_into_room(model, error)
+        async with self._turns:
+            if model.forsaken:
+                raise Forsaken
+            await self._memory.reserve(model)
+            try:
+                await self._load(model)
+            except OutOfMemory as error:
+                await self._load_into_room(model, error)
 
     async def _download(self, model: Model) -> None:
         model.state = State.DOWNLOADING
@@ -229,7 +247,7 @@ class ModelCache:
         """Download a model; where the disk is full, delete others one by one, until it has room or none is left."""
         while True:
             try:
-                return await self._disk.fetch(model.url, model.name)
+                return await self._disk.fetch(model)
             except NoRoomOnDisk as error:
                 deletion = await self._delete_one()
                 if deletion is None:
@@ -250,9 +268,10 @@ class ModelCache:
             raise
         except BaseException:
             # Given up in the middle: the server may or may not hold it, so make sure that it does not.
-            self._start_unload(model)
+            self._start_unload(model, hangs=True)
             raise
         model.state = State.LOADED
+        model.loads += 1
         seconds = time.monotonic() - started
         self._metrics.add("ModelLoadingTime", microseconds(seconds))
         self._log.info("loaded", target_model=model.target_model, ms=round(seconds * 1e3), loaded=self.loaded_count)
@@ -302,15 +321,15 @@ class ModelCache:
         await asyncio.wait({self._start_unload(victim)})
         return True
 
-    def _start_unload(self, model: Model, *, delete: bool = False) -> asyncio.Task[None]:
+    def _start_unload(self, model: Model, *, delete: bool = False, hangs: bool = False) -> asyncio.Task[None]:
         model.state = State.UNLOADING
-        model.unloading = self._spawn(self._unload(model, delete))
+        model.unloading = self._spawn(self._unload(model, delete, hangs))
         return model.unloading
 
-    async def _unload(self, model: Model, delete: bool) -> None:
+    async def _unload(self, model: Model, delete: bool, hangs: bool) -> None:
         started = time.monotonic()
         try:
-            await self._loader.unload(model)
+            await (self._loader.abandon(model) if hangs else self._loader.unload(model))
         finally:
             seconds = time.monotonic() - started
             self._to_disk_state(model)

@@ -17,10 +17,15 @@ from mme_local.platform.artifacts import (
     remove_tree,
 )
 from mme_local.platform.errors import InternalDependencyException, ValidationError
+from mme_local.platform.model import Model
 
 
 class NoRoomOnDisk(InternalDependencyException):
     """The machine's disk is full, whatever the budget says."""
+
+
+class Forsaken(Exception):
+    """Nobody waits any more for a model whose turn has come."""
 
 
 class Disk:
@@ -52,25 +57,26 @@ class Disk:
         """Whether something has to go."""
         return self._budget is not None and self.used > self._budget
 
-    async def fetch(self, url: str, name: str) -> tuple[Path, int]:
+    async def fetch(self, model: Model) -> tuple[Path, int]:
         """Download and unpack a model; return its directory and size.
 
         Raises:
+            Forsaken: Nobody waited for it any more when its turn came.
             NoRoomOnDisk: The machine's disk is full.
             InvokeError: The object is absent, not a model archive, or S3 does not answer.
         """
         # Never the same path twice: a download that was given up may still be ending in its thread.
-        directory = self._directory / f"{name}-{next(self._number)}"
+        directory = self._directory / f"{model.name}-{next(self._number)}"
         stop = threading.Event()
         loop = asyncio.get_running_loop()
         try:
-            size = await loop.run_in_executor(self._executor, self._store.fetch, url, directory, stop)
+            size = await loop.run_in_executor(self._executor, self._fetch, model, directory, stop)
         except ArtifactMissing as error:
             raise ValidationError(str(error)) from error
         except ArtifactRejected as error:
             raise ValidationError(
-                f"Failed to extract model data archive from URL {url}: {error}. Please ensure that the object located "
-                "at the URL is a valid tar.gz archive"
+                f"Failed to extract model data archive from URL {model.url}: {error}. Please ensure that the object "
+                "located at the URL is a valid tar.gz archive"
             ) from error
         except DiskFull as error:
             raise NoRoomOnDisk(str(error)) from error
@@ -80,9 +86,16 @@ class Disk:
             stop.set()
         if self._budget is not None and size > self._budget:
             self._remove(directory)
-            raise ValidationError(f"the model at {url} takes {size} bytes on disk, more than the budget {self._budget}")
+            raise ValidationError(
+                f"the model at {model.url} takes {size} bytes on disk, more than the budget {self._budget}"
+            )
         self.used += size
         return directory, size
+
+    def _fetch(self, model: Model, directory: Path, stop: threading.Event) -> int:
+        if model.forsaken:
+            raise Forsaken
+        return self._store.fetch(model.url, directory, stop)
 
     def delete(self, directory: Path, size: int) -> Future[None]:
         """Delete a model's files; the room counts as free at once, and is free when the result is there."""

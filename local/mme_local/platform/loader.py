@@ -8,7 +8,7 @@ from mme_local.platform.failures import Failures
 from mme_local.platform.model import Model
 from mme_local.platform.settings import Settings
 from mme_local.platform.supervisor import Supervisor
-from mme_local.servers.base import LoadError, ModelServer, OutOfMemory, ServerError
+from mme_local.servers.base import LoadError, ModelServer, OutOfMemory, ServerBroken, ServerError
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -51,6 +51,15 @@ class Loader:
         except ServerError as error:
             _log.warning("unload failed", target_model=model.target_model, error=str(error))
 
+    async def abandon(self, model: Model) -> None:
+        """Unload a model that does not answer, if need be with its server."""
+        generation = self._supervisor.generation
+        try:
+            await self._supervisor.server.abandon(model.name)
+        except ServerError as error:
+            _log.warning("server is replaced", target_model=model.target_model, reason=str(error))
+            self._supervisor.replace(generation)
+
     async def _try(self, model: Model) -> bool:
         """Ask the server once; False when it is worth asking again."""
         assert model.directory is not None
@@ -63,6 +72,9 @@ class Loader:
                 raise
             # It still has the model, from an unload that failed: start afresh.
             await server.unload(model.name)
+            return False
+        except ServerBroken:
+            self._supervisor.replace(generation)
             return False
         except ServerError:
             # The server may have died in the middle of it, perhaps of another model: its successor gets one try.

@@ -42,6 +42,10 @@ class Model:
         memory_bytes: What is set aside for it in memory, from before its load until after its unload.
         crowded: Whether other models were in memory, or came in, during its last attempt to load.
         in_use: Calls that wait for it or run on it. Such a model is neither unloaded nor deleted.
+        forsaken: Whether the last of those who waited for it hung up. A load that has not begun by its turn then never
+            does; those who were told to come again have not hung up.
+        loads: How often it was loaded.
+        given_up: Which of its loads did not answer a call; none when negative.
         loading: The one download and load under way.
         unloading: The unload under way.
     """
@@ -55,6 +59,9 @@ class Model:
     memory_bytes: int = 0
     crowded: bool = False
     in_use: int = 0
+    forsaken: bool = False
+    loads: int = 0
+    given_up: int = -1
     loading: asyncio.Task[Exception | None] | None = None
     unloading: asyncio.Task[None] | None = None
 

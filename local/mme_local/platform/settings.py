@@ -27,6 +27,7 @@ class Settings:
         max_members: Most files and folders in one model archive.
         max_unpacked_bytes: Most bytes that one model archive may unpack to.
         parallel_transfers: Downloads, unpackings and deletions at the same time, over all endpoints.
+        parallel_loads: Models that one server loads at the same time; the others queue.
         spread_at: How many more calls than the least busy instance the one that holds the model may be answering
             before a call goes to the former, which then loads the model too.
     """
@@ -46,4 +47,5 @@ class Settings:
     max_members: int = MAX_MEMBERS
     max_unpacked_bytes: int = MAX_BYTES
     parallel_transfers: int = 8
+    parallel_loads: int = 4
     spread_at: int = 8

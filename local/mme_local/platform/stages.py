@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from mme_local.platform.model import Model
 from mme_local.platform.request import Invocation, artifact_url
 from mme_local.platform.settings import Settings
 from mme_local.platform.supervisor import Supervisor
-from mme_local.servers.base import LoadError, ModelServer, ServerError, ServerResponse
+from mme_local.servers.base import LoadError, ModelDied, ModelServer, ServerBroken, ServerError, ServerResponse
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -39,7 +40,14 @@ class Stage(Protocol):
         """Whether its server takes calls."""
 
 
-class _ServerStage:
+class _CutOff(ServerError):
+    """A call was not sent, or cut off for the sake of another one: it is sent again, once."""
+
+    def __init__(self) -> None:
+        super().__init__("the model server was replaced")
+
+
+class _ServerStage(ABC):
     """What multi-model and single-model containers share: calling a server and judging its answer."""
 
     def __init__(self, supervisor: Supervisor, failures: Failures, settings: Settings) -> None:
@@ -56,6 +64,21 @@ class _ServerStage:
         """Start the server."""
         await self.supervisor.start()
 
+    async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """Run the body through the call's model."""
+        try:
+            try:
+                response = await self._run(call, body, headers)
+            except _CutOff:
+                response = await self._run(call, body, headers)
+        except _CutOff as error:
+            raise self._failures.server_gone(error) from error
+        return self._checked(response)
+
+    @abstractmethod
+    async def _run(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """Run the body through the call's model once."""
+
     async def _ready(self) -> ModelServer:
         if self.supervisor.up:
             return self.supervisor.server
@@ -64,24 +87,39 @@ class _ServerStage:
         except ServerError as error:
             raise self._failures.not_running(error) from error
 
-    async def _call(
-        self, call: Invocation, name: str, target_model: str, body: bytes, headers: Mapping[str, str]
-    ) -> ServerResponse:
-        """Call the server; only a missing answer is an error here."""
+    async def _call(self, call: Invocation, model: Model, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """Call the server; only a missing answer is an error here, and ``_CutOff`` one that is no fault of the call."""
         supervisor = self.supervisor
-        generation = supervisor.generation
+        generation, load = supervisor.generation, model.loads
+        if not supervisor.up or model.given_up == load:
+            raise _CutOff
         limit = self._settings.invoke_timeout
         started = time.perf_counter()
+        call.server_status = 0
         try:
             async with asyncio.timeout(limit):
-                response = await supervisor.server.invoke(name, target_model, body, headers)
+                # Triton knows a model by what it was loaded as, so a call that spells it "/a" must not tell.
+                response = await supervisor.server.invoke(model.name, model.target_model, body, headers)
+            if supervisor.cut_off(generation):
+                raise _CutOff
         except TimeoutError:
-            call.server_status = 0
+            self._give_up(model, generation, load)
             raise self._failures.invocation_timed_out() from None
+        except ModelDied as error:
+            self._give_up(model, generation, load)
+            response = error.answer
+        except ServerBroken as error:
+            _log.warning("server is replaced", target_model=model.target_model, reason=str(error))
+            supervisor.replace(generation)
+            if error.answer is None:
+                raise _CutOff from error
+            response = error.answer
         except ServerError as error:
-            call.server_status = 0
+            if supervisor.cut_off(generation) or model.given_up == load:
+                raise _CutOff from error
             if time.perf_counter() - started > 0.98 * limit:
                 # The server's own client gave up a moment before we did.
+                self._give_up(model, generation, load)
                 raise self._failures.invocation_timed_out() from error
             await supervisor.died(generation)
             raise self._failures.server_gone(error) from error
@@ -89,6 +127,10 @@ class _ServerStage:
             call.model_seconds += time.perf_counter() - started
         call.server_status = response.status
         return response
+
+    def _give_up(self, model: Model, generation: int, load: int) -> None:
+        """See to it that later calls do not wait for a model that did not answer this one."""
+        self.supervisor.replace(generation)
 
     def _checked(self, response: ServerResponse) -> ServerResponse:
         if response.status >= 400:
@@ -115,7 +157,7 @@ class MultiModelStage(_ServerStage):
         """Return the artifact that a request means here."""
         return artifact_url(self._prefix, call.target_model or "")
 
-    async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def _run(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """Run the body through the model that the request names, bringing it in first if need be."""
         assert call.target_model is not None
         url = self.url(call)
@@ -123,15 +165,21 @@ class MultiModelStage(_ServerStage):
         call.cache_hit = model is not None
         if model is None:
             model = await self._bring_in(call, url)
+        # What a container was sent it answers, also when the caller is gone; until then the model is in use.
+        return await asyncio.shield(self._use(call, model, body, headers))
+
+    async def _use(self, call: Invocation, model: Model, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         try:
-            # Triton knows a model by what it was loaded as, so a call that spells it "/a" must not tell.
-            response = await self._call(call, model.name, model.target_model, body, headers)
+            response = await self._call(call, model, body, headers)
             if response.status == 507 and await self.cache.evict_idle(keep=model):
                 # A GPU may have room for a model and then not for a call of it: the platform makes some, once.
-                response = await self._call(call, model.name, model.target_model, body, headers)
+                response = await self._call(call, model, body, headers)
         finally:
             self.cache.release(model)
-        return self._checked(response)
+        return response
+
+    def _give_up(self, model: Model, generation: int, load: int) -> None:
+        self.cache.give_up(model, load)
 
     async def _bring_in(self, call: Invocation, url: str) -> Model:
         started = time.perf_counter()
@@ -158,17 +206,17 @@ class SingleModelStage(_ServerStage):
         model = self._model
         try:
             if model.directory is None:
-                model.directory, model.disk_bytes = await self._disk.fetch(model.url, model.name)
+                model.directory, model.disk_bytes = await self._disk.fetch(model)
             await server.load(model.name, model.target_model, model.directory)
         except InvokeError as error:
             raise ServerError(error.message) from error
         except LoadError as error:
             raise ServerError(f"the model at {model.url} was not loaded: {error}") from error
 
-    async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def _run(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """Run the body through the model."""
         await self._ready()
-        return self._checked(await self._call(call, self._model.name, self._model.target_model, body, headers))
+        return await self._call(call, self._model, body, headers)
 
 
 class UnservableStage:

@@ -18,9 +18,9 @@ _log = structlog.get_logger("mme_local.platform")
 class Supervisor:
     """Keeps one model server running.
 
-    A server counts as dead when it misses its pings. Its successor is a new object with an empty memory, so everything
-    that was loaded is gone: ``on_down`` tells the model cache, and ``generation`` lets a caller that saw a failure say
-    which server failed.
+    A server counts as dead when it misses its pings, or when its owner has it replaced. Its successor is a new object
+    with an empty memory, so everything that was loaded is gone: ``on_down`` tells the model cache, and ``generation``
+    lets a caller that saw a failure say which server failed.
 
     Args:
         make: Makes a server that is not started yet; the number of earlier ones is its argument.
@@ -59,6 +59,7 @@ class Supervisor:
         self._restarting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
+        self._replaced: set[int] = set()
 
     async def start(self) -> None:
         """Start the first server; ``ServerError`` when it does not come up."""
@@ -100,6 +101,16 @@ class Supervisor:
         if generation == self.generation and self.up and not self._stopping:
             self._restart()
         return True
+
+    def replace(self, generation: int) -> None:
+        """Replace the server of ``generation``, which runs but can't go on; its calls are ``cut_off``."""
+        if generation == self.generation and self.up and not self._stopping:
+            self._replaced.add(generation)
+            self._restart()
+
+    def cut_off(self, generation: int) -> bool:
+        """Whether the server of ``generation`` had to go for one call's sake: the others are worth sending again."""
+        return generation in self._replaced
 
     def _rested(self) -> bool:
         return time.monotonic() - self._last_death > self._settings.restart_cooldown

@@ -18,6 +18,9 @@ from mme_local.spec import VariantSpec
 
 _log = structlog.get_logger("mme_local.platform")
 
+_HUNG_UP = 499
+"""The status of a call whose caller is gone, as web servers count it."""
+
 
 class Variant:
     """The instances of a variant behind a router that knows which of them holds which model.
@@ -86,6 +89,9 @@ class Variant:
             response = await self._pick(call).invoke(call)
             status = 200
             return response
+        except asyncio.CancelledError:
+            status = _HUNG_UP
+            raise
         except ModelError as error:
             status = error.original_status or 500
             raise

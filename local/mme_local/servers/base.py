@@ -12,6 +12,31 @@ class ServerError(Exception):
     """A model server could not be started, or did not answer."""
 
 
+class ServerBroken(ServerError):
+    """A model server runs, but does not go on as it should: only a new one in its place will.
+
+    Args:
+        message: What it did.
+        answer: What its caller gets all the same; without one the call, which is not to blame, is worth sending again.
+    """
+
+    def __init__(self, message: str, answer: ServerResponse | None = None) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
+class ModelDied(ServerError):
+    """A model's process died of a call, and the server may not start another: it has to be loaded again.
+
+    Args:
+        answer: What the server answered.
+    """
+
+    def __init__(self, answer: ServerResponse) -> None:
+        super().__init__(answer.body.decode(errors="replace"))
+        self.answer = answer
+
+
 class UnsupportedImage(ServerError):
     """No model server on this machine can stand in for the container's image; the message says which can."""
 
@@ -68,8 +93,12 @@ class ModelServer(Protocol):
     async def unload(self, name: str) -> None:
         """Unload a model; one that is not loaded is no error."""
 
+    async def abandon(self, name: str) -> None:
+        """Unload a model that does not answer, with what runs it; ``ServerBroken`` when that takes a new server."""
+
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """Send one request to a loaded model and return its answer, whatever its status.
 
-        ``ServerError`` when the server did not answer at all.
+        ``ServerError`` when the server did not answer at all, ``ServerBroken`` when it will answer no more, or wrong,
+        ``ModelDied`` when it is the model that won't.
         """

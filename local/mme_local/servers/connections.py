@@ -23,11 +23,19 @@ class Connections:
     Args:
         address: The server's address and port.
         new_socket: Makes the sockets, not connected yet.
+        longest_answer: Most bytes of an answer's body.
     """
 
-    def __init__(self, address: tuple[str, int], new_socket: Callable[[], socket.socket] = socket.socket) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        new_socket: Callable[[], socket.socket] = socket.socket,
+        *,
+        longest_answer: int = 25 * 1024**2,
+    ) -> None:
         self._address = address
         self._new_socket = new_socket
+        self._longest_answer = longest_answer
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
 
@@ -36,27 +44,30 @@ class Connections:
 
         Raises:
             TimeoutError: There was no whole answer within ``seconds``.
-            OSError: The server is not there, or closed the connection before it had answered.
+            OSError: The server is not there, closed the connection before it had answered, or answered too much.
             ValueError: A header has a line break.
         """
         head = _head(path, headers, len(body))
         connection = self._idle.pop() if self._idle else await self._connect()
+        connection.path = path
         try:
             answer = await connection.send(head, body, seconds)
         except BaseException:
             # also when the caller is cancelled: the answer to come is nobody else's
             connection.abort()
             raise
+        connection.path = None
         if connection.reusable:
             self._idle.append(connection)
         else:
             connection.abort()
         return answer
 
-    def close(self) -> None:
-        """Close all connections; whoever waits for an answer gets an ``OSError``."""
+    def close(self, path: str | None = None) -> None:
+        """Close all connections, or those with a request to ``path``; who waits for an answer gets an ``OSError``."""
         for connection in list(self._open):
-            connection.abort()
+            if path in (None, connection.path):
+                connection.abort()
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -64,7 +75,9 @@ class Connections:
         try:
             made.setblocking(False)
             await loop.sock_connect(made, self._address)
-            _, connection = await loop.create_connection(lambda: _Connection(self._forget), sock=made)
+            _, connection = await loop.create_connection(
+                lambda: _Connection(self._forget, self._longest_answer), sock=made
+            )
         except BaseException:
             made.close()
             raise
@@ -80,8 +93,11 @@ class Connections:
 class _Connection(asyncio.Protocol):
     """One connection: one request at a time."""
 
-    def __init__(self, on_lost: Callable[[_Connection], None]) -> None:
+    def __init__(self, on_lost: Callable[[_Connection], None], longest_answer: int) -> None:
         self._on_lost = on_lost
+        self._longest_answer = longest_answer
+        self._left = longest_answer
+        self.path: str | None = None
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[Answer] | None = None
@@ -138,11 +154,17 @@ class _Connection(asyncio.Protocol):
             self.abort()  # nobody asked: it would be taken for the answer to the next request
         self._headers = []
         self._body = []
+        self._left = self._longest_answer
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
+        self._left -= len(body)
+        if self._left < 0:
+            self._fail(OSError(f"the answer is longer than {self._longest_answer} bytes"))
+            self.abort()
+            return
         self._body.append(body)
 
     def on_message_complete(self) -> None:

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
 from mme_local.servers.connections import Connections
-from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port
+from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port, shorten
 from mme_local.spec import ContainerSpec
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
@@ -137,7 +137,8 @@ class HttpModelServer(ABC):
         return log_excerpt(self.log)
 
     async def ping(self) -> bool:
-        """See ``ModelServer``."""
+        """See ``ModelServer``; the regular occasion to keep the log short, too."""
+        shorten(self.log)
         if self._session is None:
             return False
         try:
@@ -149,7 +150,7 @@ class HttpModelServer(ABC):
     async def load(self, name: str, target_model: str, directory: Path) -> None:
         """See ``ModelServer``; status 409 means that the model is loaded already, and stays so."""
         url = await asyncio.to_thread(self._url_of, name, directory)
-        request = {"model_name": _key(name), "url": str(url)}
+        request = {"model_name": model_key(name), "url": str(url)}
         status, body = await self._request("POST", "/models", target_model, request)
         deadline = time.monotonic() + _LEFTOVER_SECONDS
         while status == 409 and name not in self._loaded and time.monotonic() < deadline:
@@ -168,15 +169,21 @@ class HttpModelServer(ABC):
 
     async def _discard(self, name: str, target_model: str) -> None:
         with contextlib.suppress(ServerError):
-            await self._request("DELETE", f"/models/{_key(name)}", target_model)
+            await self._request("DELETE", f"/models/{model_key(name)}", target_model)
 
     async def unload(self, name: str) -> None:
         """See ``ModelServer``."""
         target_model = self._loaded.pop(name, name)
-        status, body = await self._request("DELETE", f"/models/{_key(name)}", target_model)
+        status, body = await self._request("DELETE", f"/models/{model_key(name)}", target_model)
         await asyncio.to_thread(self._forget, name)
         if status not in (200, 404):
             raise ServerError(f"{self.title} answered {status} to an unload: {body[:500].decode(errors='replace')}")
+
+    async def abandon(self, name: str) -> None:
+        """See ``ModelServer``; calls of the model that wait for an answer get a ``ServerError``."""
+        if self._connections is not None:
+            self._connections.close(_path(name))
+        await self.unload(name)
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """See ``ModelServer``; response headers can be read in any case."""
@@ -186,7 +193,7 @@ class HttpModelServer(ABC):
         forwarded[_TARGET_MODEL] = target_model
         try:
             status, answered, answer = await self._connections.post(
-                f"/models/{_key(name)}/invoke", forwarded.items(), body, _INVOKE_SECONDS
+                _path(name), forwarded.items(), body, _INVOKE_SECONDS
             )
         except OSError as error:
             raise ServerError(f"{self.title} did not answer: {_reason(error)}") from error
@@ -210,9 +217,13 @@ class HttpModelServer(ABC):
             raise ServerError(f"{self.title} did not answer: {_reason(error)}") from error
 
 
-def _key(name: str) -> str:
+def model_key(name: str) -> str:
     """The name as the server knows it: neither of the two decodes ``%20`` and the like in a path as one expects."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else hashlib.sha256(name.encode()).hexdigest()
+
+
+def _path(name: str) -> str:
+    return f"/models/{model_key(name)}/invoke"
 
 
 def _reason(error: BaseException) -> str:

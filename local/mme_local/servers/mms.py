@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib.util
+import itertools
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import psutil
+
 from mme_local.servers import repository_of
-from mme_local.servers.base import ServerError, UnsupportedImage
-from mme_local.servers.contract import HttpModelServer
+from mme_local.servers.base import ModelDied, ServerError, ServerResponse, UnsupportedImage
+from mme_local.servers.contract import HttpModelServer, model_key
 from mme_local.servers.handlers import in_model
 from mme_local.servers.process import Launch, container_environment, reserve_port
 from mme_local.spec import ContainerSpec
@@ -29,7 +34,8 @@ _SCRIPT_HANDLERS = {**HANDLERS, "sagemaker-xgboost": "mme_local.servers.handlers
 # toolkit's names, then those of the XGBoost and scikit-learn images.
 _PROPERTIES = {
     "SAGEMAKER_MODEL_SERVER_WORKERS": "default_workers_per_model",
-    "SAGEMAKER_MODEL_SERVER_TIMEOUT": "default_response_timeout",
+    "SAGEMAKER_MODEL_SERVER_TIMEOUT": "default_response_timeout",  # minutes
+    "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "default_response_timeout_seconds",  # goes before the minutes
     "SAGEMAKER_NUM_MODEL_WORKERS": "default_workers_per_model",
     "SAGEMAKER_MODEL_JOB_QUEUE_SIZE": "job_queue_size",
     "SAGEMAKER_MAX_REQUEST_SIZE": "max_request_size",
@@ -109,6 +115,32 @@ class MultiModelServer(HttpModelServer):
             )
         return [sys.executable, "-m", "mme_local.servers.handlers.import_program", self._code, self._program]
 
+    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """See ``ModelServer``; of a worker's two processes the server starts only one again, the second."""
+        response = await super().invoke(name, target_model, body, headers)
+        if response.status >= 500 and b'"message": "Worker died."' in response.body:
+            raise ModelDied(response)
+        return response
+
+    async def abandon(self, name: str) -> None:
+        """See ``ModelServer``.
+
+        The server ends the first of the model's two processes, and leaves the other, in which the model runs, to see
+        that its connection is closed. One that hangs never looks.
+        """
+        process = self._process
+        await super().abandon(name)
+        if process is not None:
+            await asyncio.to_thread(_kill_workers, process.children(), model_key(name))
+
+
+def _kill_workers(processes: Iterable[psutil.Process], key: str) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            command = process.cmdline()
+            if ("--model-name", key) in itertools.pairwise(command):
+                process.kill()
+
 
 def _scratch() -> Path:
     """A folder for the server, in ``/tmp`` where the one for temporary files has too long a path.
@@ -137,6 +169,7 @@ def _configuration(port: int, environment: Mapping[str, str]) -> str:
     own = {
         "inference_address": address,
         "management_address": address,
+        # In minutes, as the toolkit sets it, and for loads too: models that don't answer calls are the platform's care.
         "default_response_timeout": "60",
         "job_queue_size": "100",
         "max_request_size": str(size),

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from mme_local.servers.base import ServerError
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
@@ -81,6 +83,12 @@ class ServerProcess:
         """The server's exit status, or None while it runs."""
         return self._launcher.poll()
 
+    def children(self) -> list[psutil.Process]:
+        """The server's processes, whatever started them."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self._launcher.pid).children(recursive=True)
+        return []
+
     def open_socket(self, _address: Any = None) -> socket.socket:
         """A TCP socket in the server's network, not connected yet: the ``socket_factory`` of aiohttp's connector."""
         self._lifeline.send(b"s")
@@ -104,11 +112,28 @@ class ServerProcess:
 
 def log_excerpt(log: Path, size: int = 3000) -> str:
     """How a server's log begins and ends, for error messages: Triton follows its complaint with all of its help."""
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+    text = ""
+    for part in (_cut_from(log), log):
+        with contextlib.suppress(OSError):
+            text += part.read_text(encoding="utf-8", errors="replace")
+    text = text.strip()
     return text if len(text) <= size else f"{text[: size // 3]}\n[…]\n{text[-size * 2 // 3 :]}"
+
+
+def shorten(log: Path, longest: int = 16 * 1024**2, kept: int = 64 * 1024) -> None:
+    """Empty a log that has become too long, which the server goes on writing to, and keep its end beside it."""
+    with contextlib.suppress(OSError):
+        size = log.stat().st_size
+        if size <= longest:
+            return
+        with log.open("rb") as file:
+            file.seek(size - kept)
+            _cut_from(log).write_bytes(file.read())
+        os.truncate(log, 0)
+
+
+def _cut_from(log: Path) -> Path:
+    return log.with_suffix(".old")
 
 
 _PORTS = range(20000, 32000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes.util
 import functools
 import importlib.util
@@ -19,8 +21,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
+import psutil
 
-from mme_local.servers.base import LoadError, ServerError, UnsupportedImage
+from mme_local.servers.base import LoadError, ServerBroken, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer
 from mme_local.servers.lanes import separate_session
 from mme_local.servers.process import Launch, LaunchRefused, container_environment, reserve_port
@@ -54,6 +57,7 @@ _DEFAULTED_OPTIONS = {
     "SAGEMAKER_TRITON_SHM_GROWTH_BYTE_SIZE": ("--backend-config=python,shm-growth-byte-size={}", "1048576"),
 }
 _UNSAFE = re.compile(r"""[\s;&|<>()$`\\"'*{}\[\]!~]""")
+_GAVE_UP = re.compile(rb"Stub process .*is not healthy|Failed to obtain the health mutex")
 _INFERENCE_TYPES = ("infer", "generate", "generate_stream")
 
 
@@ -140,7 +144,35 @@ class TritonServer(HttpModelServer):
         if _UNSAFE.search(target_model):
             message = f"Triton's Python backend starts each model through a shell, with its name: {target_model!r}"
             raise LoadError(400, json.dumps({"error": f"{message} has blanks or characters of the shell"}).encode())
-        await super().load(name, target_model, directory)
+        try:
+            await super().load(name, target_model, directory)
+        except LoadError as error:
+            if _GAVE_UP.search(error.body) and not await asyncio.to_thread(self._lost_a_model):
+                raise ServerBroken(str(error)) from error
+            raise
+
+    async def abandon(self, name: str) -> None:
+        """See ``ModelServer``: to unload a model Triton waits for its calls to end, and everybody for Triton."""
+        raise ServerBroken("Triton can't unload a model that does not answer")
+
+    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+        """See ``ModelServer``.
+
+        The Python backend gives up a model's process when it has heard nothing of it for a second, dead or just slow on
+        a busy machine. It never starts another, and takes a late answer for that to the next call.
+        """
+        response = await super().invoke(name, target_model, body, headers)
+        if response.status == 400 and _GAVE_UP.search(response.body):
+            died = await asyncio.to_thread(self._lost_a_model)
+            raise ServerBroken(response.body.decode(errors="replace"), response if died else None)
+        return response
+
+    def _lost_a_model(self) -> bool:
+        """Whether a model's process has ended by itself, for Triton does not wait for them."""
+        with contextlib.suppress(psutil.Error):
+            processes = [] if self._process is None else self._process.children()
+            return any(process.status() == psutil.STATUS_ZOMBIE for process in processes)
+        return False
 
     def _url_of(self, name: str, directory: Path) -> Path:
         """The directory itself, or for an archive with ``config.pbtxt`` at its root one that holds it as ``model``.

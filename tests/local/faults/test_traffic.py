@@ -8,11 +8,13 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
-from .conftest import SERVERS, THIRD, Answer, Callers, Endpoint
+from .conftest import SERVERS, THIRD, Answer, Callers, Endpoint, Site
 
 SECONDS = float(os.environ.get("MME_FAULT_SECONDS", "20"))
 """How long more models than fit are called: 60 is what it was tried with, the default is for every day."""
@@ -54,6 +56,37 @@ def test_more_models_than_fit_under_eight_callers_lose_no_request(endpoint: Call
     assert callers.good >= SECONDS / 2
     assert max(record["loaded"] for record in loads) <= 3
     assert len(loads) > len(models)
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_two_hundred_callers_get_an_answer_each_and_their_own(
+    shared: Callable[[str], Endpoint], eventually: Callable[..., Any], kind: str
+) -> None:
+    at = shared(kind)
+    models = [f"busy{number}.tar.gz" for number in range(4)]
+    at.add(*models)
+    with Callers(lambda number: at.ask(models[number % 4], number), threads=200) as callers:
+        eventually(lambda: len(callers.answers) >= 1000, 300)
+    assert not callers.failed, collections.Counter(callers.failed)
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_hundred_cold_calls_that_give_up_keep_no_other_model_waiting(
+    site: Site, endpoint: Callable[..., Endpoint], eventually: Callable[..., Any], kind: str
+) -> None:
+    at = endpoint(kind)
+    models = [f"cold{number}.tar.gz" for number in range(100)]
+    at.add(*models, "new.tar.gz")
+    hasty = site.local.client("sagemaker-runtime", max_pool_connections=100, read_timeout=1)
+
+    def call(model: str) -> None:
+        with suppress(ReadTimeoutError):
+            hasty.invoke_endpoint(EndpointName=at.name, TargetModel=model, Body=at.kind.request(1))
+
+    with ThreadPoolExecutor(100) as pool:
+        list(pool.map(call, models))
+    assert at.ask("new.tar.gz").ok
+    assert sum(at.loads(model) for model in models) < 50
 
 
 @pytest.mark.parametrize("kind", SERVERS)

@@ -22,7 +22,7 @@ import boto3
 import pytest
 
 from mme_local.platform import LocalHosting, Settings
-from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse, UnsupportedImage
+from mme_local.servers.base import LoadError, OutOfMemory, ServerBroken, ServerError, ServerResponse, UnsupportedImage
 from mme_local.spec import ContainerSpec, EndpointSpec, VariantSpec
 
 DEADLINE = 10.0
@@ -43,6 +43,8 @@ class World:
         self.start_gate: asyncio.Event | None = None
         self.loads: list[str] = []
         self.unloads: list[str] = []
+        self.abandoned: list[str] = []
+        self.unloads_what_hangs = True
         self.loading = 0
         self.violations: list[str] = []
         self.invoke_507: int = 0
@@ -70,6 +72,7 @@ class FakeServer:
         self.running: dict[str, int] = {}
         self.invocations = 0
         self.loading = 0
+        self.cuts: dict[str, list[asyncio.Event]] = {}
 
     def crash(self) -> None:
         self.state = "dead"
@@ -91,6 +94,8 @@ class FakeServer:
 
     async def stop(self) -> None:
         self.state = "stopped"
+        for name in list(self.cuts):
+            self._cut_off(name)
         await asyncio.sleep(0)
 
     async def ping(self) -> bool:
@@ -135,6 +140,34 @@ class FakeServer:
         await asyncio.sleep(0)
         self.models.pop(name, None)
 
+    async def abandon(self, name: str) -> None:
+        self._must_be_up()
+        target_model, _ = self.models[name]
+        if not self.world.unloads_what_hangs:
+            raise ServerBroken(f"{target_model} hangs")
+        self.world.abandoned.append(target_model)
+        self._cut_off(name)
+        await asyncio.sleep(0)
+        del self.models[name]
+
+    def _cut_off(self, name: str) -> None:
+        for cut in self.cuts.pop(name, []):
+            cut.set()
+            self.world.invoke_gates.clear()  # what hung is gone with its process
+
+    async def _wait_for(self, gate: asyncio.Event, name: str) -> None:
+        """Wait for a gate, as long as the connection is there."""
+        cut = asyncio.Event()
+        self.cuts.setdefault(name, []).append(cut)
+        waits = [asyncio.ensure_future(event.wait()) for event in (gate, cut)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if cut.is_set():
+            raise ServerError("the server closed the connection")
+
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         world = self.world
         self._must_be_up()
@@ -147,7 +180,7 @@ class FakeServer:
             if world.answer is not None:
                 return world.answer(self, target_model, body, headers)
             gate = world.invoke_gates.get(target_model)
-            await (gate.wait() if gate is not None else asyncio.sleep(0))
+            await (self._wait_for(gate, name) if gate is not None else asyncio.sleep(0))
             self._must_be_up()
             if world.invoke_507:
                 world.invoke_507 -= 1
@@ -293,9 +326,9 @@ class Endpoints:
 def run(
     ministack: str, bucket: Bucket, world: World, tmp_path: Path
 ) -> Callable[[Callable[[Endpoints], Coroutine[Any, Any, None]]], None]:
-    """Run a test's coroutine function on a hosting of its own; keywords go to the hosting."""
+    """Run a test's coroutine function on a hosting of its own, for so many seconds; keywords go to the hosting."""
 
-    def runner(test: Callable[[Endpoints], Coroutine[Any, Any, None]], **options: Any) -> None:
+    def runner(test: Callable[[Endpoints], Coroutine[Any, Any, None]], *, limit: float = 30, **options: Any) -> None:
         async def main() -> None:
             hosting = LocalHosting(
                 ministack,
@@ -303,7 +336,7 @@ def run(
                 **{"server_factory": world.make, "settings": Settings(publish_interval=3600), **options},
             )
             try:
-                await asyncio.wait_for(test(Endpoints(hosting, bucket)), 30)
+                await asyncio.wait_for(test(Endpoints(hosting, bucket)), limit)
             finally:
                 await hosting.close()
             assert not world.running

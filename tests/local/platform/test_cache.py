@@ -406,6 +406,57 @@ def test_a_cancelled_caller_does_not_stop_the_load_of_the_others(rig, until):
     rig(test)
 
 
+def test_queued_loads_that_nobody_waits_for_any_more_are_dropped_and_one_that_has_begun_goes_on(rig, until):
+    async def test(r):
+        gate = r.world.load_gates["first"] = asyncio.Event()
+        calls = [asyncio.create_task(r.call("first"))]
+        await until(lambda: r.world.loading == 1)
+        calls += [asyncio.create_task(r.call(f"m{number}")) for number in range(100)]
+        await until(lambda: len(r.store.fetches) == 101)
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        new = asyncio.create_task(r.call("new"))
+        gate.set()
+        assert (await new).body == b"new|"
+        assert r.world.loads == ["first", "new"]
+        await until(lambda: r.cache._models["m99"].loading is None)
+        assert (await r.call("m99")).body == b"m99|"
+
+    rig(test, parallel_loads=1)
+
+
+def test_queued_downloads_that_nobody_waits_for_any_more_are_dropped(rig, until):
+    async def test(r):
+        r.store.gate = threading.Event()
+        calls = [asyncio.create_task(r.call(f"m{number}")) for number in range(100)]
+        await until(lambda: len(r.store.fetches) == 8)
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        new = asyncio.create_task(r.call("new"))
+        r.store.gate.set()
+        assert (await new).body == b"new|"
+        assert len(r.store.fetches) == 9
+        assert r.world.loads == ["new"]
+
+    rig(test)
+
+
+def test_a_queued_load_whose_callers_were_told_to_come_again_goes_on(rig, until):
+    async def test(r):
+        gate = r.world.load_gates["first"] = asyncio.Event()
+        first = asyncio.create_task(r.call("first"))
+        await until(lambda: r.world.loading == 1)
+        with pytest.raises(ModelNotReadyException):
+            await r.call("second")
+        gate.set()
+        await until(lambda: r.state("second") is State.LOADED)
+        await asyncio.wait({first})
+
+    rig(test, parallel_loads=1, wait_timeout=0.1)
+
+
 def test_a_load_is_given_up_at_last_and_the_next_call_starts_anew(rig, until):
     async def test(r):
         r.world.load_gates["stuck"] = asyncio.Event()

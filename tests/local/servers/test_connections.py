@@ -123,6 +123,19 @@ def test_large_bodies_pass_in_both_directions(talk: Talk) -> None:
     assert server.requests[0].endswith(large)
 
 
+def test_an_answer_that_is_too_long_is_an_os_error_and_never_kept_whole(talk: Talk) -> None:
+    longest, length = 25 * 1024**2, 25 * 1024**2 + 1
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+
+    async def test(connections: Connections, server: Server) -> None:
+        assert (await post(connections, seconds=30))[1] == bytes(longest)
+        with pytest.raises(OSError, match=f"longer than {longest} bytes"):
+            await post(connections, seconds=30)
+        assert await post(connections) == (200, b"ok")
+
+    talk(test, head % longest + bytes(longest), head % length + bytes(length), OK)
+
+
 def test_reads_answers_in_chunks_and_of_any_status(talk: Talk) -> None:
     async def test(connections: Connections, server: Server) -> None:
         assert await post(connections) == (507, b"no memory")

@@ -14,7 +14,7 @@ import pytest
 
 from mme_local.servers import process as process_module
 from mme_local.servers.base import ServerError
-from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port, reserve_port
+from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port, reserve_port, shorten
 
 STUBBORN = """
 import os, signal, sys, time
@@ -130,6 +130,22 @@ def three_free_ports() -> int:
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
             return first
     raise AssertionError("no three free ports in a row")
+
+
+def test_a_log_that_has_become_too_long_is_emptied_under_the_server_and_messages_still_have_its_end(
+    kit, start, tmp_path
+):
+    log, go = tmp_path / "server.log", tmp_path / "go"
+    code = "import os; print('x' * 10_000, 'before', flush=True)\nwhile not os.path.exists('go'): pass\nprint('after')"
+    start(sys.executable, "-c", code)
+    kit.wait_until(lambda: "before" in log.read_text())
+    shorten(log, longest=20_000)
+    assert log.stat().st_size > 10_000
+    shorten(log, longest=5_000, kept=1_000)
+    assert log.stat().st_size == 0
+    go.touch()
+    kit.wait_until(lambda: log.read_text() == "after\n")
+    assert log_excerpt(log).endswith("xxx before\nafter")
 
 
 def test_hands_out_each_free_port_once(monkeypatch):

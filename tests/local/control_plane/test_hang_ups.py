@@ -1,0 +1,69 @@
+"""Callers of an endpoint that hang up before they have their answer."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mme_local.credentials import Credentials
+from mme_local.gateway import Gateway
+from mme_local.hosting import NoServers
+
+
+class Slow(NoServers):
+    """A hosting whose answers take as long as nobody cancels them."""
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def invoke(self, *arguments: Any) -> Any:
+        self.called.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+@pytest.mark.parametrize("enforced", [False, True], ids=["policies are not evaluated", "policies are evaluated"])
+def test_a_call_ends_when_its_caller_hangs_up(enforced: bool) -> None:
+    async def main() -> None:
+        hosting, credentials = Slow(), Credentials.random()
+        gateway: Any = Gateway(hosting, credentials, lambda: None)
+        gateway.sagemaker.endpoints.invocable = lambda name: True
+        gateway._iam = SimpleNamespace(refusal=lambda *_: None) if enforced else None
+        signed = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/20260101/us-east-1/sagemaker/aws4_request"
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/endpoints/slow/invocations",
+            "raw_path": b"/endpoints/slow/invocations",
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1"), (b"authorization", signed.encode())],
+            "client": ("127.0.0.1", 1),
+        }
+        hung_up = asyncio.Event()
+        messages = [{"type": "http.request", "body": b"x"}]
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await hung_up.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        answering = asyncio.create_task(gateway(scope, receive, send))
+        await asyncio.wait({answering, asyncio.create_task(hosting.called.wait())}, return_when="FIRST_COMPLETED")
+        assert not answering.done(), sent
+        hung_up.set()
+        await asyncio.wait_for(answering, 10)
+        assert hosting.cancelled.is_set()
+        assert sent == []
+
+    asyncio.run(main())
