@@ -21,11 +21,11 @@ class Connections:
     """Connections to one server, opened as needed and used again, the last one first.
 
     Args:
-        address: The server's address and port.
+        address: The path of the server's unix socket, or its IP address and port.
         new_socket: Makes the sockets, not connected yet.
     """
 
-    def __init__(self, address: tuple[str, int], new_socket: Callable[[], socket.socket] = socket.socket) -> None:
+    def __init__(self, address: str | tuple[str, int], new_socket: Callable[[], socket.socket]) -> None:
         self._address = address
         self._new_socket = new_socket
         self._idle: list[_Connection] = []
