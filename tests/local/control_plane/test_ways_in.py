@@ -71,6 +71,16 @@ def test_an_offer_of_http_2_loses_no_body(control_plane: Any) -> None:
     assert b"GetCallerIdentityResult" in answer
 
 
+def test_fields_after_the_body_stand_in_for_none_before_it(control_plane: Any) -> None:
+    wrong = SIGNED.format("local")
+    right = SIGNED.format(control_plane.environment["AWS_ACCESS_KEY_ID"])
+    for before, after, status in ((wrong, right, 403), (right, wrong, 200)):
+        fields = ["Transfer-Encoding: chunked", "Content-Type: application/x-www-form-urlencoded", before]
+        body = f"18\r\nAction=GetCallerIdentity\r\n0\r\n{after}\r\n\r\n".encode()
+        answer = ask(control_plane, "POST", "/", fields, body, length=False)
+        assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+
+
 @pytest.fixture(scope="module")
 def enforced(start_local: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     endpoint = start_local(tmp_path_factory.mktemp("enforced") / "log", "--no-servers", "--enforce-iam")
