@@ -21,15 +21,15 @@ class Connections:
     """Connections to one server, opened as needed and used again, the last one first.
 
     Args:
-        address: The server's address and port.
+        address: The path of the server's unix socket, or its IP address and port.
         new_socket: Makes the sockets, not connected yet.
         longest_answer: Most bytes of an answer's body.
     """
 
     def __init__(
         self,
-        address: tuple[str, int],
-        new_socket: Callable[[], socket.socket] = socket.socket,
+        address: str | tuple[str, int],
+        new_socket: Callable[[], socket.socket],
         *,
         longest_answer: int = 25 * 1024**2,
     ) -> None:

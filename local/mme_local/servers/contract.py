@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import re
-import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from multidict import CIMultiDict
 
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
 from mme_local.servers.connections import Connections
-from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port, shorten
+from mme_local.servers.process import PORT, Launch, ServerProcess, log_excerpt, shorten
 from mme_local.spec import ContainerSpec
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
@@ -30,7 +29,6 @@ _LOAD = aiohttp.ClientTimeout(total=360)
 _INVOKE_SECONDS = 60.0
 _PING_INTERVAL = 0.05
 _LEFTOVER_SECONDS = 5.0
-_START_ATTEMPTS = 3
 
 
 class HttpModelServer(ABC):
@@ -48,12 +46,11 @@ class HttpModelServer(ABC):
         self.work_dir = work_dir
         self.log = work_dir / "server.log"
         self._process: ServerProcess | None = None
-        self._port: int | None = None
         self._session: aiohttp.ClientSession | None = None
         self._control: aiohttp.ClientSession | None = None
         self._connections: Connections | None = None
         self._loaded: dict[str, str] = {}
-        self._base = ""
+        self._base = f"http://127.0.0.1:{PORT}"
 
     @abstractmethod
     def _prepare(self) -> Launch:
@@ -70,24 +67,18 @@ class HttpModelServer(ABC):
         """See ``ModelServer``."""
         deadline = time.monotonic() + timeout
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        for attempt in range(1, _START_ATTEMPTS + 1):
-            try:
-                await self._start_once(deadline)
-                return
-            except BaseException as error:
-                await self.stop()
-                # Somebody else may take the port between our look and the server's bind.
-                if attempt == _START_ATTEMPTS or "Address already in use" not in str(error):
-                    raise
+        try:
+            await self._start_once(deadline)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def _start_once(self, deadline: float) -> None:
         launch = await asyncio.to_thread(self._prepare)
-        self._port = launch.port
         self._process = await asyncio.to_thread(ServerProcess, launch, self.log)
-        self._base = f"http://127.0.0.1:{launch.port}"
         self._session = self._new_session(launch)
-        new_socket = self._process.open_socket if launch.private_network else socket.socket
-        self._connections = Connections(("127.0.0.1", launch.port), new_socket)
+        address = ("127.0.0.1", PORT) if launch.socket is None else str(launch.socket)
+        self._connections = Connections(address, self._process.open_socket)
         while not await self.ping():
             status = self._process.exit_status()
             if status is not None:
@@ -95,8 +86,6 @@ class HttpModelServer(ABC):
             if time.monotonic() > deadline:
                 raise ServerError(f"{self.title} did not answer pings in time:\n{self.log_excerpt()}")
             await asyncio.sleep(_PING_INTERVAL)
-        if self._process.exit_status() is not None:
-            raise ServerError(f"Address already in use: another server answers on port {launch.port}")
         self._control = await self._control_session(launch)
 
     async def _control_session(self, launch: Launch) -> aiohttp.ClientSession:
@@ -105,9 +94,13 @@ class HttpModelServer(ABC):
 
     def _new_session(self, launch: Launch, limit: int = 0) -> aiohttp.ClientSession:
         assert self._process is not None
-        factory = self._process.open_socket if launch.private_network else None
+        connector = (
+            aiohttp.TCPConnector(limit=limit, keepalive_timeout=86400, socket_factory=self._process.open_socket)
+            if launch.socket is None
+            else aiohttp.UnixConnector(str(launch.socket), limit=limit, keepalive_timeout=86400)
+        )
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=86400, socket_factory=factory),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
@@ -125,9 +118,6 @@ class HttpModelServer(ABC):
         process, self._process = self._process, None
         if process is not None:
             await asyncio.to_thread(process.end)
-        if self._port is not None:
-            release_port(self._port)
-            self._port = None
         for name in list(self._loaded):
             self._forget(name)
         self._loaded.clear()

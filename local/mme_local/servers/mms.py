@@ -9,7 +9,6 @@ import itertools
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from mme_local.servers import repository_of
 from mme_local.servers.base import ModelDied, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer, model_key
 from mme_local.servers.handlers import in_model
-from mme_local.servers.process import Launch, container_environment, reserve_port
+from mme_local.servers.process import Launch, container_environment, scratch_folder
 from mme_local.spec import ContainerSpec
 
 HANDLERS = {
@@ -43,8 +42,10 @@ _PROPERTIES = {
 _CONTENT_LENGTH, _LONGEST_CONTENT = 6 * 1024**2, 20 * 1024**2
 """The images' default for ``MAX_CONTENT_LENGTH``, and what they cap it at."""
 
-_LONGEST_SCRATCH = 103 - len("/.mms.sock.65535")
-"""A unix socket's path may have 107 bytes on Linux, 103 on macOS, whose own folder for temporary files takes 49."""
+# Models come as folders: there is no way out for the download of another's code that a load request can ask for.
+_NO_DOWNLOADS = "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=1 -Dhttp.nonProxyHosts= " + (
+    "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=1"
+)
 
 # Everything in one log, the workers' output with its tracebacks too; the server's own default is files in ``logs/``.
 _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
@@ -64,7 +65,11 @@ _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 class MultiModelServer(HttpModelServer):
-    """One Multi Model Server with one worker process per loaded model, unless the container's environment says more."""
+    """One Multi Model Server with one worker process per loaded model, unless the container's environment says more.
+
+    It listens on a unix socket in a folder that is the user's alone, so that neither web pages nor other users get at
+    it: whoever may load a model runs code.
+    """
 
     title = "Multi Model Server"
 
@@ -80,18 +85,21 @@ class MultiModelServer(HttpModelServer):
     def _prepare(self) -> Launch:
         importing = self._import_program()
         java_home = _java_home()
-        scratch = _scratch()
-        port = reserve_port()
+        scratch = scratch_folder("mme-mms-")
+        socket = scratch / "mms.sock"
         properties = scratch / "mms.properties"
-        properties.write_text(_configuration(port, self.container.environment), encoding="utf-8")
+        properties.write_text(_configuration(self.container.environment), encoding="utf-8")
         logging = scratch / "log4j2.xml"
         logging.write_text(_LOGGING, encoding="utf-8")
         command = [sys.executable, "-m", "mms.model_server", "--start", "--foreground", "--model-store", "/"]
         command += ["--mms-config", str(properties), "--log-config", str(logging)]
         own = {"SAGEMAKER_HANDLER": self._handler, "JAVA_HOME": java_home}
-        own |= {"TMPDIR": str(scratch), "TEMP": str(scratch), "SAGEMAKER_SUBMIT_DIRECTORY": self._code}
+        own |= {"TMPDIR": str(scratch), "TEMP": str(scratch), "MMS_CONFIG_FILE": str(properties)}
+        # as variables, since those win: a container's would open a port
+        own |= {"MMS_INFERENCE_ADDRESS": f"unix:{socket}", "MMS_MANAGEMENT_ADDRESS": f"unix:{socket}"}
+        own |= {"SAGEMAKER_SUBMIT_DIRECTORY": self._code}
         environment = container_environment(self.container.environment, own)
-        return Launch(importing + command, environment, scratch, port, remove=[str(scratch)])
+        return Launch(importing + command, environment, scratch, socket, remove=[str(scratch)])
 
     def _import_program(self) -> list[str]:
         """The command that imports the program and goes on to the server; none where the image does without.
@@ -142,40 +150,25 @@ def _kill_workers(processes: Iterable[psutil.Process], key: str) -> None:
                 process.kill()
 
 
-def _scratch() -> Path:
-    """A folder for the server, in ``/tmp`` where the one for temporary files has too long a path.
-
-    The workers' unix sockets are made in it. When their paths do not fit, the server neither loads a model nor says so.
-    """
-    scratch = Path(tempfile.mkdtemp(prefix="mme-mms-"))
-    if len(os.fsencode(scratch)) <= _LONGEST_SCRATCH:
-        return scratch
-    scratch.rmdir()
-    return Path(tempfile.mkdtemp(prefix="mme-mms-", dir="/tmp"))
-
-
-def _configuration(port: int, environment: Mapping[str, str]) -> str:
+def _configuration(environment: Mapping[str, str]) -> str:
     """The inference toolkit's own properties for multi-model endpoints, and what differs here."""
     toolkit = importlib.util.find_spec("sagemaker_inference")
     if toolkit is None or toolkit.origin is None:
         raise ServerError("sagemaker-inference is not installed: pip install 'cdk-multi-model-endpoint[local]'")
     text = Path(toolkit.origin).with_name("etc").joinpath("mme-mms.properties").read_text(encoding="utf-8")
-    address = f"http://127.0.0.1:{port}"
     size = _max_request_size(environment)
     # bodies for the workers of all processors and twice as many in the queue, as the scikit-learn image reckons
     bodies = 3 * (os.cpu_count() or 1) * size // 1024**2
     heap = environment.get("SAGEMAKER_MAX_HEAP_SIZE", f"{max(256, bodies * 6 // 5 + 128)}m")
     direct = environment.get("SAGEMAKER_MAX_DIRECT_MEMORY_SIZE", heap)
     own = {
-        "inference_address": address,
-        "management_address": address,
         # In minutes, as the toolkit sets it, and for loads too: models that don't answer calls are the platform's care.
         "default_response_timeout": "60",
         "job_queue_size": "100",
         "max_request_size": str(size),
         # A small, quick-starting JVM: it only passes bytes on, and there is one per instance on a laptop.
         "vmargs": environment.get("SAGEMAKER_MODEL_SERVER_VMARGS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
-        + f" -XX:-UsePerfData -Xmx{heap} -XX:MaxDirectMemorySize={direct}",
+        + f" -XX:-UsePerfData -Xmx{heap} -XX:MaxDirectMemorySize={direct} {_NO_DOWNLOADS}",
     }
     own |= {name: environment[variable] for variable, name in _PROPERTIES.items() if environment.get(variable)}
     return text + "\n" + "".join(f"{name}={value}\n" for name, value in own.items())

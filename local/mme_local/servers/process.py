@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,12 @@ _LAUNCH_TIMEOUT = 20.0
 _GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL. SageMaker gives 30; nothing here needs longer to save, and people wait."""
 
+PORT = 8080
+"""SageMaker's port of a container: on this machine only in networks of their own."""
+
+_LONGEST_SCRATCH = 103 - len("/.mms.sock.65535")
+"""A unix socket's path may have 107 bytes on Linux, 103 on macOS, whose own folder for temporary files takes 49."""
+
 
 class LaunchRefused(ServerError):
     """The launcher could not set up what was asked of it, say a private network."""
@@ -37,10 +43,10 @@ class Launch:
     command: Sequence[str]
     environment: Mapping[str, str]
     directory: Path
-    port: int
+    socket: Path | None
+    """The unix socket on which it will listen; None when that is ``PORT``, in a network of its own."""
     remove: Sequence[str] = field(default_factory=tuple)
     """Paths and globs that are deleted when the server has ended, also when the owner was killed."""
-    private_network: bool = False
 
 
 class ServerProcess:
@@ -50,9 +56,10 @@ class ServerProcess:
         settings = {
             "command": list(launch.command),
             "remove": list(launch.remove),
-            "private_network": launch.private_network,
+            "private_network": launch.socket is None,
             "grace": _GRACE,
         }
+        self._private_network = launch.socket is None
         ours, theirs = socket.socketpair()
         self._lifeline = ours
         try:
@@ -90,7 +97,9 @@ class ServerProcess:
         return []
 
     def open_socket(self, _address: Any = None) -> socket.socket:
-        """A TCP socket in the server's network, not connected yet: the ``socket_factory`` of aiohttp's connector."""
+        """A socket that reaches the server, not connected yet: the ``socket_factory`` of aiohttp's connector."""
+        if not self._private_network:
+            return socket.socket(socket.AF_UNIX)
         self._lifeline.send(b"s")
         _, descriptors, _, _ = socket.recv_fds(self._lifeline, 1, 1)
         if not descriptors:
@@ -136,27 +145,16 @@ def _cut_from(log: Path) -> Path:
     return log.with_suffix(".old")
 
 
-_PORTS = range(20000, 32000)
-"""Below what kernels hand out for outgoing connections, and Multi Model Server refuses ports above 49151."""
-_taken: set[int] = set()
+def scratch_folder(prefix: str) -> Path:
+    """A folder for a server, its user's alone, in ``/tmp`` where the one for temporary files has too long a path.
 
-
-def reserve_port() -> int:
-    """A loopback port that is free now and that this process does not hand out again until released."""
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if port in _taken:
-            continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            _taken.add(port)
-            return port
-    raise ServerError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop - 1}")
-
-
-def release_port(port: int) -> None:
-    """Let a reserved port be handed out again."""
-    _taken.discard(port)
+    Unix sockets are made in it. When their paths do not fit, Multi Model Server neither loads a model nor says so.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=prefix))
+    if len(os.fsencode(scratch)) <= _LONGEST_SCRATCH:
+        return scratch
+    scratch.rmdir()
+    return Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
 
 
 def container_environment(container: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,14 +25,13 @@ import psutil
 from mme_local.servers.base import LoadError, ServerBroken, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer
 from mme_local.servers.lanes import separate_session
-from mme_local.servers.process import Launch, LaunchRefused, container_environment, reserve_port
+from mme_local.servers.process import PORT, Launch, LaunchRefused, container_environment, scratch_folder
 from mme_local.spec import ContainerSpec
 
 REPOSITORY = "sagemaker-tritonserver"
 """The image repository that this server stands in for."""
 
-_PORT = 8080
-_SHIM = Path(__file__).with_name("loopback.c")
+_SHIM = Path(__file__).with_name("unix_socket.c")
 
 # The serve script's arguments that come from the environment (FACTS A.11), in its order.
 _OPTIONS = {
@@ -56,6 +54,8 @@ _DEFAULTED_OPTIONS = {
     "SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE": ("--backend-config=python,shm-default-byte-size={}", "16777216"),
     "SAGEMAKER_TRITON_SHM_GROWTH_BYTE_SIZE": ("--backend-config=python,shm-growth-byte-size={}", "1048576"),
 }
+# SageMaker reaches no other port of a container. The later of two options counts.
+_NO_OTHER_PORTS = ["--allow-http=false", "--allow-grpc=false", "--allow-metrics=false", "--allow-vertex-ai=false"]
 _UNSAFE = re.compile(r"""[\s;&|<>()$`\\"'*{}\[\]!~]""")
 _GAVE_UP = re.compile(rb"Stub process .*is not healthy|Failed to obtain the health mutex")
 _INFERENCE_TYPES = ("infer", "generate", "generate_stream")
@@ -65,8 +65,8 @@ class TritonServer(HttpModelServer):
     """One tritonserver that nothing but this process can reach.
 
     Its SageMaker port has no address option and binds 0.0.0.0, so the server runs in a network namespace of its own,
-    without a way out. Where the system forbids that, or ``MME_LOCAL_TRITON_NETWORK`` is ``loopback`` since models need
-    the network, a shim preloaded into it makes every listener a loopback one.
+    without a way out. Where the system forbids that, or ``MME_LOCAL_TRITON_NETWORK`` is ``shared`` since models need
+    the network, a shim preloaded into it makes that port a unix socket, and it has no other.
     """
 
     title = "Triton"
@@ -104,7 +104,8 @@ class TritonServer(HttpModelServer):
 
     def _prepare(self) -> Launch:
         package = _package_directory()
-        scratch = Path(tempfile.mkdtemp(prefix="mme-triton-"))
+        scratch = scratch_folder("mme-triton-")
+        socket = None if self._private_network else scratch / "sagemaker.sock"
         self._views = scratch / "models"
         self._views.mkdir()
         (scratch / "repository").mkdir()
@@ -118,25 +119,25 @@ class TritonServer(HttpModelServer):
         }
         try:
             _link_python_backend(package, scratch / "backends")
-            if not self._private_network:
-                own["LD_PRELOAD"] = str(_compile_shim(scratch))
-            port = _PORT if self._private_network else reserve_port()
+            if socket is not None:
+                own |= {"LD_PRELOAD": str(_compile_shim(scratch)), "MME_LOCAL_SOCKET": str(socket)}
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         command = [str(package / "tritonserver" / "bin" / "tritonserver")]
-        command += ["--allow-sagemaker=true", f"--sagemaker-port={port}", "--allow-http=false"]
+        command += ["--allow-sagemaker=true", f"--sagemaker-port={PORT}", "--allow-http=false"]
         command += ["--model-control-mode=explicit", f"--model-repository={scratch / 'repository'}"]
         command += [f"--backend-directory={scratch / 'backends'}"]
         # Named so that the launcher finds what a killed server leaves: 16 MB for each model.
         command += [f"--backend-config=python,shm-region-prefix-name={region}", *self._options]
+        if socket is not None:
+            command += _NO_OTHER_PORTS
         return Launch(
             command,
             container_environment(self.container.environment, own),
             scratch,
-            port,
+            socket,
             remove=[str(scratch), f"/dev/shm/{region}*"],  # noqa: S108 - POSIX shared memory, not a temporary folder
-            private_network=self._private_network,
         )
 
     async def load(self, name: str, target_model: str, directory: Path) -> None:

@@ -113,6 +113,19 @@ class Kit:
         return addresses
 
     @staticmethod
+    def sockets(before: set[int]) -> set[Path]:
+        """The unix sockets with a path on which any of our descendants listens but these."""
+        inodes = {
+            os.readlink(entry).removeprefix("socket:[").removesuffix("]")
+            for process in Kit.descendants()
+            if process.pid not in before
+            for entry in Path(f"/proc/{process.pid}/fd").iterdir()
+        }
+        lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+        listens = "00010000"
+        return {Path(line[7]) for line in lines if len(line) > 7 and line[3] == listens and line[6] in inodes}
+
+    @staticmethod
     def memory_regions(pids: list[int]) -> list[str]:
         """The prefixes under which the Triton servers among the processes name their shared memory."""
         commands = [" ".join(psutil.Process(pid).cmdline()) for pid in pids if psutil.pid_exists(pid)]

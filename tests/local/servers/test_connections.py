@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import tempfile
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -49,14 +51,19 @@ Talk = Callable[..., Server]
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
-def talk(request: pytest.FixtureRequest) -> Talk:
-    """Run a test's coroutine function with a client of a server that gives these answers, on either event loop."""
-    new_loop = pytest.importorskip(request.param).new_event_loop
+def new_loop(request: pytest.FixtureRequest) -> Any:
+    """How to make an event loop of either kind."""
+    return pytest.importorskip(request.param).new_event_loop
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def talk(request: pytest.FixtureRequest, new_loop: Any) -> Talk:
+    """Run a test's coroutine function with a client of a server that gives these answers."""
 
     def run(test: Test, *answers: bytes | None) -> Server:
         loop = new_loop()
         try:
-            server: Server = loop.run_until_complete(run_test(test, answers))
+            server: Server = loop.run_until_complete(run_test(test, answers, request.param))
             return server
         finally:
             loop.close()
@@ -64,16 +71,22 @@ def talk(request: pytest.FixtureRequest) -> Talk:
     return run
 
 
-async def run_test(test: Test, answers: tuple[bytes | None, ...]) -> Server:
+async def run_test(test: Test, answers: tuple[bytes | None, ...], kind: str) -> Server:
     server = Server(list(answers))
-    listener = await asyncio.start_server(server.talk, "127.0.0.1", 0)
-    connections = Connections(listener.sockets[0].getsockname())
+    folder = tempfile.TemporaryDirectory()
+    if kind == "unix":
+        listener = await asyncio.start_unix_server(server.talk, f"{folder.name}/socket")
+    else:
+        listener = await asyncio.start_server(server.talk, "127.0.0.1", 0)
+    family = listener.sockets[0].family
+    connections = Connections(listener.sockets[0].getsockname(), lambda: socket.socket(family))
     try:
         await asyncio.wait_for(test(connections, server), 10)
     finally:
         connections.close()
         listener.close()
         await asyncio.gather(*(task for task in server.tasks if task is not None))
+        folder.cleanup()
     return server
 
 
@@ -172,7 +185,7 @@ def test_a_server_that_hangs_up_or_talks_nonsense_is_an_os_error(talk: Talk, ans
 def test_a_server_that_is_not_there_is_an_os_error(talk: Talk) -> None:
     async def test(connections: Connections, server: Server) -> None:
         with pytest.raises(ConnectionRefusedError):
-            await post(Connections(("127.0.0.1", 1)))
+            await post(Connections(("127.0.0.1", 1), socket.socket))
 
     talk(test)
 

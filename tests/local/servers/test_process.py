@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -13,8 +11,7 @@ import psutil
 import pytest
 
 from mme_local.servers import process as process_module
-from mme_local.servers.base import ServerError
-from mme_local.servers.process import Launch, ServerProcess, log_excerpt, release_port, reserve_port, shorten
+from mme_local.servers.process import Launch, ServerProcess, log_excerpt, shorten
 
 STUBBORN = """
 import os, signal, sys, time
@@ -33,8 +30,8 @@ def start(tmp_path, monkeypatch):
     monkeypatch.setattr(process_module, "_GRACE", 0.2)
     started = []
 
-    def start(*command, **options):
-        launch = Launch(command, dict(os.environ), tmp_path, 0, **options)
+    def start(*command, socket=tmp_path / "socket", **options):
+        launch = Launch(command, dict(os.environ), tmp_path, socket, **options)
         started.append(ServerProcess(launch, tmp_path / "server.log"))
         return started[-1]
 
@@ -102,8 +99,8 @@ def test_makes_sockets_in_the_private_network(kit, start, tmp_path):
     code = (
         "import socket; s = socket.create_server(('0.0.0.0', 8080)); print('up', flush=True); s.accept()[0].send(b'hi')"
     )
-    start(sys.executable, "-c", code, private_network=True)
-    server = start(sys.executable, "-c", code, private_network=True)  # the same port twice
+    start(sys.executable, "-c", code, socket=None)
+    server = start(sys.executable, "-c", code, socket=None)  # the same port twice
     kit.wait_until(lambda: (tmp_path / "server.log").read_text().count("up") == 2)
     with server.open_socket() as connection:
         connection.connect(("127.0.0.1", 8080))
@@ -122,16 +119,6 @@ def test_a_log_excerpt_keeps_the_beginning_and_the_end(tmp_path):
     assert log_excerpt(tmp_path / "none") == ""
 
 
-def three_free_ports() -> int:
-    """The first of three in a row, which no kernel hands out to others meanwhile."""
-    for first in range(19_000, 20_000, 3):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(first, first + 3):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
-    raise AssertionError("no three free ports in a row")
-
-
 def test_a_log_that_has_become_too_long_is_emptied_under_the_server_and_messages_still_have_its_end(
     kit, start, tmp_path
 ):
@@ -146,20 +133,6 @@ def test_a_log_that_has_become_too_long_is_emptied_under_the_server_and_messages
     go.touch()
     kit.wait_until(lambda: log.read_text() == "after\n")
     assert log_excerpt(log).endswith("xxx before\nafter")
-
-
-def test_hands_out_each_free_port_once(monkeypatch):
-    port = three_free_ports()
-    with socket.create_server(("127.0.0.1", port)):
-        monkeypatch.setattr(process_module, "_PORTS", range(port, port + 3))
-        first, second = reserve_port(), reserve_port()
-        assert {first, second} == {port + 1, port + 2}
-        with pytest.raises(ServerError, match="no free port"):
-            reserve_port()
-        release_port(first)
-        assert reserve_port() == first
-        release_port(first)
-        release_port(second)
 
 
 def test_the_launcher_needs_nothing_installed():

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import json
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from mme_local.servers import mms, server_for
+from mme_local.servers import server_for
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, UnsupportedImage
-from mme_local.servers.process import reserve_port
 from mme_local.spec import ContainerSpec
 
 KINDS = ["xgboost", "triton"]
@@ -166,7 +166,6 @@ OWNER = """
 import asyncio, json, sys, tempfile
 from pathlib import Path
 from mme_local.servers import mms, server_for
-from mme_local.servers.process import reserve_port
 from mme_local.spec import ContainerSpec
 
 async def main(image, model, work):
@@ -196,18 +195,37 @@ def test_nothing_outlives_a_killed_owner(kit, kind, tmp_path):
     assert kit.shared_memory(regions) == []
 
 
-def test_multi_model_server_listens_on_loopback_only(kit, shared_server):
-    shared_server("xgboost")
-    addresses = kit.listening(kit.descendants())
-    assert addresses
-    assert {address[-8:] for address in addresses} == {"0100007F"}, addresses
+@pytest.mark.parametrize("kind", KINDS)
+def test_listens_where_nobody_else_can_connect(kit, run, new_server, kind):
+    before = {process.pid for process in kit.descendants()}
+    server = new_server(kind, MMS_INFERENCE_ADDRESS="http://0.0.0.0:8080", MMS_MANAGEMENT_ADDRESS="http://0.0.0.0:8081")
+    run(server.start(60))
+    run(server.load("model", "model.tar.gz", kit.directory(GOOD[kind])))
+    assert kit.listening([process for process in kit.descendants() if process.pid not in before]) == []
+    for socket in kit.sockets(before):
+        assert socket.parent.stat().st_mode & 0o077 == 0, socket
 
 
-def test_triton_listens_where_nobody_else_can_connect(kit, shared_server):
-    shared_server("triton")
-    servers = [process for process in kit.descendants() if process.name() == "tritonserver"]
-    assert servers
-    assert kit.listening(servers) == []
+def test_multi_model_server_cannot_download_a_model(kit, run, new_server):
+    requests = []
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            self.send_error(404)
+
+    server = new_server("xgboost", SAGEMAKER_MODEL_SERVER_VMARGS="-Dhttp.nonProxyHosts=*")
+    run(server.start(60))
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as page:
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        for host in ("127.0.0.1", "localhost"):
+            for scheme in ("http", "https"):
+                url = f"{scheme}://{host}:{page.server_port}/model.mar"
+                answer = run(server._request("POST", "/models", "m", {"model_name": "m", "handler": "h", "url": url}))
+                assert answer[0] == 400, answer
+                assert b"Failed to download model" in answer[1]
+        page.shutdown()
+    assert requests == []
 
 
 @pytest.mark.parametrize(
@@ -220,17 +238,6 @@ def test_triton_listens_where_nobody_else_can_connect(kit, shared_server):
 def test_a_server_that_cannot_start_says_why_at_once(run, new_server, kind, environment, reason):
     with pytest.raises(ServerError, match=reason):
         run(asyncio.wait_for(new_server(kind, **environment).start(600), 20))
-
-
-def test_tries_another_port_when_somebody_takes_it(run, new_server, monkeypatch):
-    with socket.create_server(("127.0.0.1", reserve_port())) as taken:
-        others = reserve_port()
-        ports = iter([taken.getsockname()[1], others])
-        monkeypatch.setattr(mms, "reserve_port", lambda: next(ports))
-        server = new_server("xgboost")
-        run(server.start(60))
-        assert run(server.ping()) is True
-        assert next(ports, None) is None
 
 
 def test_a_server_that_is_late_is_stopped(kit, run, new_server):

@@ -87,22 +87,24 @@ def test_a_load_or_unload_does_not_hold_up_invocations(kit, run, shared_server):
     assert run(longest_while(server.unload("other"))) < 0.5
 
 
-def test_without_a_network_namespace_listens_on_loopback_only(kit, run, new_server, monkeypatch):
+def test_without_a_network_namespace_listens_on_a_unix_socket_only(kit, run, new_server, monkeypatch):
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
-    monkeypatch.setenv("MME_LOCAL_TRITON_NETWORK", "loopback")
-    server = new_server("triton")
+    monkeypatch.setenv("MME_LOCAL_TRITON_NETWORK", "shared")
+    ports = {"SAGEMAKER_TRITON_ALLOW_GRPC": "true", "SAGEMAKER_TRITON_ALLOW_METRICS": "true"}
+    server = new_server("triton", **ports, SAGEMAKER_TRITON_ADDITIONAL_ARGS="--allow-http=true")
     before = {process.pid for process in kit.descendants()}
     run(server.start(60))
-    started = [process for process in kit.descendants() if process.pid not in before]
-    assert set(kit.listening(started)) == {"0100007F"}
+    assert kit.listening([process for process in kit.descendants() if process.pid not in before]) == []
+    (socket,) = kit.sockets(before)
+    assert socket.parent.stat().st_mode & 0o077 == 0
     run(server.load("iris", "iris.tar.gz", kit.directory("iris")))
     assert run(kit.invoke(server, "iris", "iris")).status == 200
 
 
-def test_falls_back_to_loopback_where_namespaces_are_refused(kit, run, new_server, monkeypatch):
+def test_falls_back_to_a_unix_socket_where_namespaces_are_refused(kit, run, new_server, monkeypatch):
     def refuse(launch, log):
-        if launch.private_network:
+        if launch.socket is None:
             shutil.rmtree(launch.directory)
             raise LaunchRefused("unshare: Operation not permitted")
         return ServerProcess(launch, log)
@@ -117,7 +119,7 @@ def test_falls_back_to_loopback_where_namespaces_are_refused(kit, run, new_serve
 
 
 def test_without_any_way_to_shut_triton_in_it_does_not_start(run, new_server, monkeypatch, tmp_path):
-    monkeypatch.setenv("MME_LOCAL_TRITON_NETWORK", "loopback")
+    monkeypatch.setenv("MME_LOCAL_TRITON_NETWORK", "shared")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServerError, match="user namespaces"):
         run(new_server("triton").start(60))
