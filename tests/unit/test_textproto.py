@@ -157,14 +157,13 @@ PIECES = st.sampled_from(
 )
 
 
-@pytest.mark.filterwarnings("ignore:.*invalid escape sequence:DeprecationWarning")  # of protobuf itself
 @settings(deadline=None, max_examples=1500)
 @given(st.lists(PIECES, max_size=14), st.sampled_from([" ", ""]))
 def test_takes_what_protobuf_takes_and_nothing_else(pieces: list[str], blank: str) -> None:
     text = blank.join(pieces)
     try:
         expected = text_format.Parse(text, ModelConfig())
-    except text_format.ParseError:
+    except (text_format.ParseError, DeprecationWarning):  # the latter for an escape that C++ refuses
         expected = None
     try:
         parsed = parse(text)
