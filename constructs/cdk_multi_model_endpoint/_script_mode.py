@@ -66,7 +66,7 @@ def upload_code(scope: Construct, construct_id: str, container: MultiModelContai
 def script_environment(container: MultiModelContainer, code_url: str | None) -> Mapping[str, str]:
     """A container's variables, with where its code is."""
     if code_url is None or container.entry_point is None:
-        return container.environment
+        return {**container.environment}  # jsii takes no other mapping
     return {**container.environment, SUBMIT_DIRECTORY: code_url, PROGRAM: container.entry_point}
 
 

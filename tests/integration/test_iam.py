@@ -291,28 +291,3 @@ def test_the_role_must_be_allowed_to_look_at_rollback_alarms(
         RoleName=role, PolicyName="alarms", PolicyDocument=json.dumps(document)
     )
     assert update() is None
-
-
-@pytest.mark.parametrize("spelling", ["/{}", "//{}", "./{}", "%2F{}", "x/../{}", "tenant%5Fb/{1}", "tenant_b//{1}"])
-def test_no_spelling_of_a_target_evades_a_deny(deployed: Deployed, spelling: str) -> None:
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": "*"},
-            {
-                "Effect": "Deny",
-                "Action": "sagemaker:InvokeEndpoint",
-                "Resource": "*",
-                "Condition": {"StringLike": {"sagemaker:TargetModel": "tenant_b/*"}},
-            },
-        ],
-    }
-    iam = deployed.account.client("iam")
-    iam.put_role_policy(RoleName="nobody", PolicyName="deny", PolicyDocument=json.dumps(document))
-    runtime = deployed.client("sagemaker-runtime", "nobody")
-    target = deployed.targets["tenant_b"]
-    assert deployed.answered(runtime, "tenant_a")
-    with pytest.raises(ClientError) as refused:
-        deployed.invoke(runtime, spelling.format(target, target.partition("/")[2]), TENANTS["tenant_b"])
-    assert refused.value.response["Error"]["Code"] in ("AccessDeniedException", "ValidationError")
-    iam.delete_role_policy(RoleName="nobody", PolicyName="deny")

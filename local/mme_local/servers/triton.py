@@ -269,7 +269,7 @@ def _compile_shim(scratch: Path) -> Path:
             "(sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000, on Ubuntu also "
             "kernel.apparmor_restrict_unprivileged_userns=0) or a C compiler is installed"
         )
-    library = scratch / "loopback.so"
+    library = scratch / "unix_socket.so"
     built = subprocess.run(  # noqa: S603 - a compiler from PATH on our own source
         [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(_SHIM), "-ldl"],
         capture_output=True,
@@ -277,7 +277,5 @@ def _compile_shim(scratch: Path) -> Path:
         timeout=60,
     )
     if built.returncode != 0:
-        raise ServerError(
-            f"could not compile the shim that keeps Triton on the loopback device:\n{built.stderr[-1000:]}"
-        )
+        raise ServerError(f"could not compile the shim that gives Triton a unix socket:\n{built.stderr[-1000:]}")
     return library

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 MIB = 1024**2
-SLACK = 32 * MIB
+SLACK = 64 * MIB
 """What the sockets in between may hold."""
 
 
@@ -31,14 +32,21 @@ PATHS = {"/endpoints/any/invocations": 32 * MIB, "/": 70 * MIB}
 """Each with more than its limit."""
 
 
+def assert_refused(connection: socket.socket, answer: bytes) -> None:
+    """The answer may come in pieces, of which this is the first."""
+    with suppress(ConnectionResetError):
+        while b"length less than or equal to" not in answer and (more := connection.recv(65536)):
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"length less than or equal to" in answer
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_a_body_that_says_to_be_too_long_is_refused_unread(
     control_plane: Any, connection: socket.socket, path: str
 ) -> None:
     connection.sendall(head(control_plane, path, "Content-Length: 10000000000"))
-    answer = connection.recv(65536)
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"length less than or equal to" in answer
+    assert_refused(connection, connection.recv(65536))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -62,5 +70,4 @@ def test_a_body_that_does_not_say_is_refused_when_it_is_too_long(
             pass
         finally:
             connection.settimeout(60)
-    assert answer.startswith(b"HTTP/1.1 400 "), (answer, sent)
-    assert b"length less than or equal to" in answer
+    assert_refused(connection, answer)

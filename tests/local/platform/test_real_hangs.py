@@ -71,10 +71,12 @@ class Models:
         self._at = at
         self._kind = kind
 
-    async def deploy(self, pack):
+    async def deploy(self, pack, code):
         for name in "ab":
             self._at.bucket.put(f"models/{name}", pack(FILES[self._kind]))
-        await self._at.hosting.deploy(self._at.spec(self._at.variant("A", self._at.container(IMAGES[self._kind]))))
+        environment = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": str(code)}
+        container = self._at.container(IMAGES[self._kind], environment=environment if self._kind == "mms" else {})
+        await self._at.hosting.deploy(self._at.spec(self._at.variant("A", container)))
         assert [await self.ask(name, "hello") for name in "ab"] == ["answer to hello"] * 2
 
     async def ask(self, name, text):
@@ -99,13 +101,14 @@ class Models:
 
 
 @pytest.fixture(params=SERVERS)
-def models(run, pack, request):
+def models(run, pack, request, tmp_path):
     """Run a test on such an endpoint."""
+    (tmp_path / "inference.py").write_text(SKLEARN)
 
     def runner(test):
         async def main(at):
             found = Models(at, request.param)
-            await found.deploy(pack)
+            await found.deploy(pack, tmp_path)
             await test(found)
 
         settings = Settings(invoke_timeout=SECONDS, publish_interval=3600, restart_backoff=0.0)

@@ -217,14 +217,17 @@ def test_multi_model_server_cannot_download_a_model(kit, run, new_server):
     server = new_server("xgboost", SAGEMAKER_MODEL_SERVER_VMARGS="-Dhttp.nonProxyHosts=*")
     run(server.start(60))
     with http.server.HTTPServer(("127.0.0.1", 0), Page) as page:
-        threading.Thread(target=page.serve_forever, daemon=True).start()
+        thread = threading.Thread(target=page.serve_forever)
+        thread.start()
         for host in ("127.0.0.1", "localhost"):
             for scheme in ("http", "https"):
                 url = f"{scheme}://{host}:{page.server_port}/model.mar"
-                answer = run(server._request("POST", "/models", "m", {"model_name": "m", "handler": "h", "url": url}))
+                request = {"model_name": "m", "handler": "os:system", "url": url}
+                answer = run(server._request("POST", "/models", "m", request))
                 assert answer[0] == 400, answer
                 assert b"Failed to download model" in answer[1]
         page.shutdown()
+        thread.join()
     assert requests == []
 
 
