@@ -91,7 +91,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEnd
 def eventually() -> Callable[..., Any]:
     """Call until the answer is true, and return it."""
 
-    def wait(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    def wait(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
         deadline = time.monotonic() + seconds
         while not (answer := condition()):
             assert time.monotonic() < deadline, f"not within {seconds} seconds: {condition}"
