@@ -24,7 +24,7 @@ STOP_SECONDS = 25
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as behind a shell's &: what the tests start would ignore it, too
+):  # behind a shell's &, what the tests start would ignore it, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
