@@ -1,6 +1,6 @@
 """What the local endpoint adds to its model servers: latency, throughput, memory.
 
-Everything in one run on one machine, so that only ratios and differences count: rounds through ``mme-local serve``
+Everything in one run on one machine, so that only ratios and differences count: rounds through ``mme serve``
 alternate with rounds straight to the very same server process, with the same HTTP client.
 
 Usage: ``python -m benchmarks.run`` (Linux); it prints the results and writes them beside this file.

@@ -1,4 +1,4 @@
-"""A running ``mme-local serve`` with endpoints on it, and the model servers behind it."""
+"""A running ``mme serve`` with endpoints on it, and the model servers behind it."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class Local:
 
 @contextmanager
 def serve(log: IO[str]) -> Iterator[Local]:
-    """Run ``mme-local serve``."""
-    program = str(Path(sys.executable).with_name("mme-local"))
+    """Run ``mme serve``."""
+    program = str(Path(sys.executable).with_name("mme"))
     command = [program, "serve", "--port", "0", "--exit-with-parent"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server:  # noqa: S603 - ours
         assert server.stdout is not None

@@ -55,9 +55,9 @@ def main() -> None:
 
 @contextmanager
 def local_endpoint(*options: str) -> Iterator[None]:
-    """Run ``mme-local serve``, and point this process and its children at it."""
+    """Run ``mme serve``, and point this process and its children at it."""
     say("Starting the local endpoint")
-    command = ["mme-local", "serve", "--port", "0", "--exit-with-parent", *options]
+    command = ["mme", "serve", "--port", "0", "--exit-with-parent", *options]
     with (
         tempfile.TemporaryFile("w+") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,

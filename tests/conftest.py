@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -26,13 +27,13 @@ STOP_SECONDS = 25
 def _day() -> Iterator[None]:
     """One day for all tests, or they would warn of old images some time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cdk_multi_model_endpoint._warnings.today", lambda: date(2026, 11, 24))
+        patch.setattr("cdk_multi_model_endpoint._rules.warnings.today", lambda: date(2026, 11, 24))
         yield
 
 
 @dataclass
 class LocalEndpoint:
-    """A running ``mme-local serve`` with what its first line said."""
+    """A running ``mme serve`` with what its first line said."""
 
     process: subprocess.Popen[str]
     environment: dict[str, str]
@@ -62,7 +63,7 @@ class LocalEndpoint:
 
 
 def start(log: Path, *options: str, **settings: Any) -> LocalEndpoint:
-    command = [str(Path(sys.executable).with_name("mme-local")), "serve", "--port", "0", "--exit-with-parent", *options]
+    command = [str(Path(sys.executable).with_name("mme")), "serve", "--port", "0", "--exit-with-parent", *options]
     with log.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, **settings)
     assert process.stdout is not None
@@ -112,3 +113,20 @@ def readme_snippets(root: Path) -> dict[str, str]:
     """The README's Python blocks, by the file name in their first line."""
     blocks = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
     return dict(blocks)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model's directory."""
+    folder = tmp_path / "model"
+    (folder / "code").mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"\x00\x01\x02")
+    (folder / "code" / "inference.py").write_text("print('hello')\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unique() -> Callable[[str], str]:
+    """Names that no other test uses."""
+    numbers = itertools.count(1)
+    return lambda prefix: f"{prefix}{next(numbers)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import constructs
@@ -12,6 +13,7 @@ import pytest
 
 import cdk_multi_model_endpoint
 import mme_local
+import multi_model_endpoint
 
 
 def test_constructs_folder_is_no_package(root: Path) -> None:
@@ -35,10 +37,13 @@ def test_constructs_is_the_package_from_pypi_beside_the_folder(root: Path) -> No
 
 def test_packages_come_from_their_source_roots(root: Path) -> None:
     assert Path(str(cdk_multi_model_endpoint.__file__)).is_relative_to(root / "constructs")
+    assert Path(str(multi_model_endpoint.__file__)).is_relative_to(root / "toolkit")
     assert Path(str(mme_local.__file__)).is_relative_to(root / "local")
 
 
-@pytest.mark.parametrize("module", ["constructs.cdk_multi_model_endpoint", "local.mme_local"])
+@pytest.mark.parametrize(
+    "module", ["constructs.cdk_multi_model_endpoint", "toolkit.multi_model_endpoint", "local.mme_local"]
+)
 def test_linter_refuses_the_second_path_to_a_package(root: Path, tmp_path: Path, module: str) -> None:
     (tmp_path / "app.py").write_text(f'"""An app."""\n\nimport {module}  # noqa: F401\n')
     command = ["ruff", "check", "--config", str(root / "pyproject.toml"), "--output-format", "concise", str(tmp_path)]
@@ -52,6 +57,11 @@ def test_import_sorter_knows_constructs_as_third_party(root: Path) -> None:
     assert settings["tool"]["ruff"]["lint"]["isort"]["known-third-party"] == ["constructs"]
 
 
-def test_local_endpoint_does_not_import_the_cdk(root: Path) -> None:
-    for path in (root / "local").rglob("*.py"):
-        assert "aws_cdk" not in path.read_text(), f"{path} mentions aws_cdk"
+def test_packages_share_one_version(root: Path) -> None:
+    expected = (root / "VERSION").read_text().strip()
+    assert {version(name) for name in ("cdk-multi-model-endpoint", "multi-model-endpoint", "mme-local")} == {expected}
+
+
+def test_packages_have_the_licence(root: Path) -> None:
+    text = (root / "LICENSE").read_text()
+    assert [(root / source / "LICENSE").read_text() for source in ("toolkit", "local")] == [text, text]

@@ -62,3 +62,8 @@ def test_documents_every_argument(name: str) -> None:
         if parameter.name not in ("self", "scope", "construct_id"):
             assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
             assert f"\n    {parameter.name}: " in documented, f"{name} does not document {parameter.name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_what_it_exports_as_users_import_it(name: str) -> None:
+    assert getattr(package, name).__module__ == "cdk_multi_model_endpoint"

@@ -78,7 +78,7 @@ def test_somebody_elses_snapshot_test_passes(python: Path, app: Path) -> None:
 
 
 def test_local_command_names_the_extra_it_needs(python: Path) -> None:
-    command = [str(python.with_name("mme-local")), "serve"]
+    command = [str(python.with_name("mme")), "serve"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "pip install 'cdk-multi-model-endpoint[local]'" in result.stderr

@@ -17,14 +17,8 @@ from aws_cdk import custom_resources as cr
 from aws_cdk.assertions import Annotations, Match, Template
 from constructs import Construct
 
-from cdk_multi_model_endpoint import (
-    InferenceImage,
-    InvalidEndpointError,
-    ModelStore,
-    MultiModelContainer,
-    StoredModel,
-)
-from cdk_multi_model_endpoint import _warnings as advise
+from cdk_multi_model_endpoint import InferenceImage, InvalidEndpointError, ModelStore, MultiModelContainer, StoredModel
+from cdk_multi_model_endpoint._rules import warnings as advise
 
 from .conftest import as_list, resource
 
@@ -153,14 +147,14 @@ class TestAddModel:
     def test_refuses_more_than_a_copy_takes(
         self, stack: cdk.Stack, model: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("cdk_multi_model_endpoint._store._COPY_LIMIT", 100)
-        with pytest.raises(InvalidEndpointError, match=r"at most 5 GiB, .* bytes: upload it with 'mme-local push'"):
+        monkeypatch.setattr("cdk_multi_model_endpoint._models.store._COPY_LIMIT", 100)
+        with pytest.raises(InvalidEndpointError, match=r"at most 5 GiB, .* bytes: upload it with 'mme push'"):
             ModelStore(stack, "Models").add_model("resnet", model)
 
     def test_warns_of_many_models_in_one_stack(
         self, stack: cdk.Stack, model: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("cdk_multi_model_endpoint._stored_model._MODELS_ADVISED", 2)
+        monkeypatch.setattr("cdk_multi_model_endpoint._models.stored_model._MODELS_ADVISED", 2)
         stores = [ModelStore(stack, "One"), ModelStore(stack, "Two")]
         stores[0].add_model("a", model)
         stores[1].add_model("a", model)

@@ -18,7 +18,7 @@ from mme_local.autoscaling.records import (
 )
 from mme_local.autoscaling.schedules import Schedule
 from mme_local.autoscaling.targets import check_bounds, not_found
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 
 _MOST_ACTIONS = 200
 

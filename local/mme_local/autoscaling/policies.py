@@ -14,7 +14,7 @@ from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.metrics import Metric
 from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, Policy, ScalableTarget, check_addressed
 from mme_local.autoscaling.targets import not_found
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mme_local.autoscaling.errors import ObjectNotFound
 from mme_local.autoscaling.schedules import Schedule
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 from mme_local.sagemaker import Scope
 
 if TYPE_CHECKING:

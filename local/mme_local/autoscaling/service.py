@@ -12,11 +12,11 @@ from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.metrics import CloudWatch, LocalCloudWatch
 from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, check_addressed
 from mme_local.autoscaling.scaler import Scaler
-from mme_local.errors import UnknownOperation
-from mme_local.json_protocol import Answer, answer_json
+from mme_local.aws.errors import UnknownOperation
+from mme_local.aws.protocol import Answer, answer_json
+from mme_local.aws.shapes import check_request
 from mme_local.sagemaker import SageMaker, Scope
 from mme_local.sagemaker.permissions import Permission
-from mme_local.shapes import check_request
 
 SERVICE = "application-autoscaling"
 TARGET_PREFIX = "AnyScaleFrontendService."

@@ -17,7 +17,7 @@ from mme_local.autoscaling.records import (
     check_addressed,
     split_resource_id,
 )
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 from mme_local.sagemaker import SageMaker
 
 _MOST_TAGS = 50

@@ -18,8 +18,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mme_local.packing.members import MAX_HEADER, folders_above, member_problem
-from mme_local.spec import split_s3_url
+from mme_local.hosting.spec import split_s3_url
+from multi_model_endpoint.artifacts.members import MAX_HEADER, folders_above, member_problem
 
 _CHUNK = 1024 * 1024
 # In stream mode tarfile reads a record of 20 blocks at a time: it is always a little ahead of the member at hand.

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
+from mme_local.hosting.spec import EndpointSpec
 from mme_local.platform.artifacts import remove_tree
 from mme_local.platform.errors import ServiceUnavailable, ValidationError
 from mme_local.platform.instance import Surroundings, content_type
@@ -14,7 +15,6 @@ from mme_local.platform.metrics import Publisher
 from mme_local.platform.request import CUSTOM_ATTRIBUTES, Invocation
 from mme_local.platform.variant import Variant
 from mme_local.servers.base import ServerError
-from mme_local.spec import EndpointSpec
 
 
 class Fleet:

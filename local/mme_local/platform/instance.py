@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from mme_local.hosting.spec import ContainerSpec, VariantSpec
 from mme_local.platform.artifacts import ArtifactError, ArtifactStore, remove_tree
 from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
@@ -26,7 +27,6 @@ from mme_local.platform.settings import Settings
 from mme_local.platform.stages import MultiModelStage, SingleModelStage, Stage, UnservableStage
 from mme_local.platform.supervisor import Supervisor
 from mme_local.servers.base import ModelServer, ServerError, ServerResponse, UnsupportedImage
-from mme_local.spec import ContainerSpec, VariantSpec
 
 _log = structlog.get_logger("mme_local.platform")
 

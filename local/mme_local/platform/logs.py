@@ -21,6 +21,8 @@ import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mme_local.hosting.spec import log_group
+
 _log = structlog.get_logger("mme_local.platform")
 
 # What one look at a file delivers, so that a chatty server keeps nobody else waiting; well below PutLogEvents' limits
@@ -28,11 +30,6 @@ _log = structlog.get_logger("mme_local.platform")
 _MOST_BYTES = 256 * 1024
 _MOST_EVENTS = 5_000
 _LAST_DELIVERY = 10.0
-
-
-def log_group(endpoint_name: str) -> str:
-    """Return the name that SageMaker gives to an endpoint's log group."""
-    return f"/aws/sagemaker/Endpoints/{endpoint_name}"
 
 
 class Tail:

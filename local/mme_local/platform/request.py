@@ -7,11 +7,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
+from mme_local.hosting.spec import MAX_BODY, VariantSpec
 from mme_local.platform.errors import ValidationError
-from mme_local.spec import VariantSpec
 
-MAX_BODY: Final = 25 * 1024**2
-"""Of real-time endpoints, by AWS's FAQ on model hosting; the API's service model still says 6 MB."""
 TARGET_MODEL: Final = "x-amzn-sagemaker-target-model"
 TARGET_VARIANT: Final = "x-amzn-sagemaker-target-variant"
 TARGET_CONTAINER: Final = "x-amzn-sagemaker-target-container-hostname"

@@ -12,11 +12,11 @@ from typing import Any
 
 from botocore.model import Shape
 
-from mme_local.provisioning import OnLoop, Properties, Provisioned, coerced_properties
+from mme_local.aws.provisioning import OnLoop, Properties, Provisioned, coerced_properties
+from mme_local.aws.shapes import input_shape
 from mme_local.sagemaker.records import Endpoint, Model, Record, Region, Scope
 from mme_local.sagemaker.service import SageMaker
 from mme_local.sagemaker.tags import tag_map
-from mme_local.shapes import input_shape
 
 _SUFFIX_LENGTH = 12
 _NAME_LENGTH = 63

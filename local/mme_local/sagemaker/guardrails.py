@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 import structlog
 
-from mme_local.hosting import Hosting, HostingError
+from mme_local.hosting.plane import Hosting, HostingError
+from mme_local.hosting.spec import EndpointSpec
 from mme_local.sagemaker.permissions import Permission, Roles
 from mme_local.sagemaker.records import Scope
 from mme_local.sagemaker.rules import instances_of
-from mme_local.spec import EndpointSpec
 
 log = structlog.get_logger(__name__)
 

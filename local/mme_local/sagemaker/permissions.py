@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mme_local.hosting.spec import split_s3_url
 from mme_local.sagemaker.errors import ValidationError
 from mme_local.sagemaker.records import Scope
-from mme_local.spec import split_s3_url
 
 PRINCIPAL = "sagemaker.amazonaws.com"
 _TARGETS = {

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
+from mme_local.hosting.spec import EndpointSpec
 from mme_local.sagemaker.errors import ValidationError
-from mme_local.spec import EndpointSpec
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from typing import Any
 
 import structlog
 
-from mme_local.hosting import Hosting
-from mme_local.json_protocol import Answer, answer_json
+from mme_local.aws.protocol import Answer, answer_json
+from mme_local.aws.shapes import check_request
+from mme_local.hosting.plane import Hosting
 from mme_local.sagemaker import models, tags
 from mme_local.sagemaker.endpoints import Endpoints
 from mme_local.sagemaker.errors import UnknownOperation, ValidationError
 from mme_local.sagemaker.guardrails import Alarms, Clock
 from mme_local.sagemaker.permissions import Roles
 from mme_local.sagemaker.records import Region, Scope
-from mme_local.shapes import check_request
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mme_local.hosting.spec import ContainerSpec
     from mme_local.servers.base import ModelServer
-    from mme_local.spec import ContainerSpec
 
 
 def server_for(container: ContainerSpec, work_dir: Path) -> ModelServer:

@@ -14,10 +14,10 @@ from pathlib import Path
 import aiohttp
 from multidict import CIMultiDict
 
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
 from mme_local.servers.connections import Connections
 from mme_local.servers.process import PORT, Launch, ServerProcess, log_excerpt, shorten
-from mme_local.spec import ContainerSpec
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 _CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"

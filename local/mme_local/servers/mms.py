@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psutil
 
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers import repository_of
 from mme_local.servers.base import ModelDied, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer, model_key
 from mme_local.servers.handlers import in_model
 from mme_local.servers.process import Launch, container_environment, scratch_folder
-from mme_local.spec import ContainerSpec
 
 HANDLERS = {
     "sagemaker-scikit-learn": "mme_local.servers.handlers.sklearn_model:handle",
@@ -154,7 +154,7 @@ def _configuration(environment: Mapping[str, str]) -> str:
     """The inference toolkit's own properties for multi-model endpoints, and what differs here."""
     toolkit = importlib.util.find_spec("sagemaker_inference")
     if toolkit is None or toolkit.origin is None:
-        raise ServerError("sagemaker-inference is not installed: pip install 'cdk-multi-model-endpoint[local]'")
+        raise ServerError("sagemaker-inference is not installed: pip install 'multi-model-endpoint[local]'")
     text = Path(toolkit.origin).with_name("etc").joinpath("mme-mms.properties").read_text(encoding="utf-8")
     size = _max_request_size(environment)
     # bodies for the workers of all processors and twice as many in the queue, as the scikit-learn image reckons

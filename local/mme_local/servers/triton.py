@@ -22,11 +22,11 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import LoadError, ServerBroken, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer
 from mme_local.servers.lanes import separate_session
 from mme_local.servers.process import PORT, Launch, LaunchRefused, container_environment, scratch_folder
-from mme_local.spec import ContainerSpec
 
 REPOSITORY = "sagemaker-tritonserver"
 """The image repository that this server stands in for."""
@@ -230,7 +230,7 @@ def _package_directory() -> Path:
     package = importlib.util.find_spec("pytriton")
     if package is None or package.origin is None:
         raise ServerError(
-            "Triton is not installed: pip install 'cdk-multi-model-endpoint[local]' brings it for Python 3.11 and 3.12"
+            "Triton is not installed: pip install 'multi-model-endpoint[local]' brings it for Python 3.11 and 3.12"
         )
     return Path(package.origin).parent
 

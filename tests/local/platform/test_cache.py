@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.platform.artifacts import ArtifactMissing, DiskFull
 from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
@@ -19,7 +20,6 @@ from mme_local.platform.model import State
 from mme_local.platform.settings import Settings
 from mme_local.platform.supervisor import Supervisor
 from mme_local.servers.base import ServerError
-from mme_local.spec import ContainerSpec
 
 CONTAINER = ContainerSpec(image="mms", multi_model=True)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers import server_for
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, UnsupportedImage
-from mme_local.spec import ContainerSpec
 
 KINDS = ["xgboost", "triton"]
 GOOD = {"xgboost": "house-price", "triton": "iris", "sklearn": None}
@@ -166,7 +166,7 @@ OWNER = """
 import asyncio, json, sys, tempfile
 from pathlib import Path
 from mme_local.servers import mms, server_for
-from mme_local.spec import ContainerSpec
+from mme_local.hosting.spec import ContainerSpec
 
 async def main(image, model, work):
     tempfile.tempdir = work

@@ -1,0 +1,46 @@
+"""SageMaker's resources in the Resource Groups Tagging API, which MiniStack answers for.
+
+A part of the gateway, as ``iam`` is: only these know MiniStack's internals.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mme_local.sagemaker import SageMaker, Scope, ValidationError
+from mme_local.sagemaker.tags import tag_list
+
+
+def show_resources(sagemaker: SageMaker, scope: Callable[[], Scope]) -> None:
+    """Let GetResources find models, configurations and endpoints by their tags, and TagResources change these.
+
+    Args:
+        sagemaker: Whose resources they are.
+        scope: The account and region of the present request.
+    """
+    tagging: Any = importlib.import_module("ministack.services.tagging")
+
+    def collect() -> Iterator[tuple[str, list[dict[str, str]]]]:
+        region = sagemaker.region(scope())
+        for shelf in (region.models, region.configs, region.endpoints):
+            for record in shelf:
+                if record.tags:  # what never had a tag is not known there
+                    yield record.arn, tag_list(record.tags)
+
+    def change(operation: str, arn: str, **members: Any) -> None:
+        try:
+            sagemaker.call(scope(), operation, {"ResourceArn": arn, **members})
+        except ValidationError as error:
+            raise tagging._ResourceNotFound(arn) from error
+
+    def write(_: Any, arn: str, tags: Mapping[str, str]) -> None:
+        change("AddTags", arn, Tags=tag_list(tags))
+
+    def remove(_: Any, arn: str, keys: Sequence[str]) -> None:
+        change("DeleteTags", arn, TagKeys=list(keys))
+
+    tagging._COLLECTORS["sagemaker"] = collect
+    tagging._WRITERS["sagemaker"] = write
+    tagging._REMOVERS["sagemaker"] = remove
