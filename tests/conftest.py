@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,11 @@ from botocore.config import Config
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 15
 STOP_SECONDS = 25
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # behind a shell's &, what the tests start would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,7 +98,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEnd
 def eventually() -> Callable[..., Any]:
     """Call until the answer is true, and return it."""
 
-    def wait(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    def wait(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
         deadline = time.monotonic() + seconds
         while not (answer := condition()):
             assert time.monotonic() < deadline, f"not within {seconds} seconds: {condition}"

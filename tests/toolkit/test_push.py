@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -39,18 +39,26 @@ def bucket(control_plane: Any, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def command(control_plane: Any) -> Callable[..., subprocess.Popen[str]]:
+def command(control_plane: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
     def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         program = str(Path(sys.executable).with_name("mme"))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [program, "push", *map(str, arguments)],
             env=os.environ | control_plane.environment | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture

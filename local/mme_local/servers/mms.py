@@ -97,7 +97,7 @@ class MultiModelServer(HttpModelServer):
         own |= {"TMPDIR": str(scratch), "TEMP": str(scratch), "MMS_CONFIG_FILE": str(properties)}
         # as variables, since those win: a container's would open a port
         own |= {"MMS_INFERENCE_ADDRESS": f"unix:{socket}", "MMS_MANAGEMENT_ADDRESS": f"unix:{socket}"}
-        own |= {"SAGEMAKER_SUBMIT_DIRECTORY": self._code}
+        own |= {"SAGEMAKER_SUBMIT_DIRECTORY": self._code, "MME_LOCAL_SERVER_LOG": str(self.log)}
         environment = container_environment(self.container.environment, own)
         return Launch(importing + command, environment, scratch, socket, remove=[str(scratch)])
 

@@ -250,7 +250,7 @@ class Site:
             answer: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
             return answer if answer["EndpointStatus"] in ("InService", "Failed") else None
 
-        found: dict[str, Any] = self.eventually(described, 60)
+        found: dict[str, Any] = self.eventually(described, 180)
         return found
 
     def start(self, config: str) -> str:
@@ -273,7 +273,7 @@ class Site:
         def gone() -> bool:
             return not self.sagemaker.list_endpoints(NameContains=name)["Endpoints"]
 
-        self.eventually(gone, 60)
+        self.eventually(gone, 180)
 
     def invoke(self, endpoint: str, body: bytes, content_type: str = "application/json", **options: str) -> Answer:
         try:
