@@ -23,9 +23,8 @@ ROOT = Path(__file__).parent.parent
 START_SECONDS = 15
 STOP_SECONDS = 25
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # behind a shell's &, what the tests start would ignore it, too
+# behind a shell's & what the tests start would ignore it, too
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
