@@ -228,7 +228,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             "Endpoint",
             endpoint_config_name=self.endpoint_config.attr_endpoint_config_name,
             endpoint_name=self.endpoint_name,
-            deployment_config=None if deployment is None else deployment.render(None),
+            deployment_config=None if deployment is None else deployment._render(None),
         )
         self.log_group = self._create_log_group(log_retention, log_removal_policy)
         self._rollback = RollbackAlarms(self, self.role if self._execution.mutable else None, self.endpoint)
@@ -236,7 +236,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         if retain_variant_properties:
             self._retain_instance_counts()
         if deployment is not None:
-            warn(self, advise.deployment(deployment.strategy))
+            warn(self, advise.deployment(deployment._kind))
         if data_capture is not None:
             warn(self, advise.data_capture())
 
@@ -381,7 +381,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         """
         self._rollback.add(*alarms)
         deployment = self._deployment or DeploymentPolicy.all_at_once()
-        self.endpoint.deployment_config = deployment.render(self._rollback.render())
+        self.endpoint.deployment_config = deployment._render(self._rollback.render())
 
     @checked
     def monitor(
@@ -428,7 +428,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         if self._encryption_key is not None:
             yield from validate.encryption_key("instance_type", options.instance_type)
         if self._deployment is not None:
-            yield from self._deployment.problems([other.initial_instance_count for other in together])
+            yield from self._deployment._problems([other.initial_instance_count for other in together])
 
     def _problems_of_place(
         self, role: iam.IRole | None, vpc: ec2.IVpc | None, encryption_key: kms.IKey | None
