@@ -53,6 +53,11 @@ def test_documents_what_it_exports(name: str) -> None:
             assert inspect.getdoc(member), f"{name}.{member_name} has no docstring"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_keeps_its_own_business_private(name: str) -> None:
+    assert not {"expect", "expect_instances", "problems", "render"} & {*dir(getattr(package, name))}
+
+
 @pytest.mark.parametrize("name", ["ModelStore", "MultiModelEndpoint"])
 def test_documents_every_argument(name: str) -> None:
     exported = getattr(package, name)

@@ -104,7 +104,8 @@ class MultiModelEndpoint(InvocableEndpoint):
             a new name and deletes the old one; to keep it, keep this name and the Endpoint's logical id.
 
     Raises:
-        InvalidEndpointError: If SageMaker would refuse the arguments; it lists all that is wrong.
+        InvalidEndpointError: If SageMaker would refuse the arguments; it lists all that is wrong. Also if a model of
+            the store is not laid out as the image's framework loads it; models that are added later are checked then.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-endpoints.html
 
@@ -192,10 +193,11 @@ class MultiModelEndpoint(InvocableEndpoint):
                 *validate.log_group(log_retention, log_removal_policy),
                 *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
                 *self._problems(variant, container),
-                *(data_capture.problems(cdk.Stack.of(self)) if data_capture is not None else []),
+                *(data_capture._problems(cdk.Stack.of(self)) if data_capture is not None else []),
                 *self._problems_of_place(role, vpc, encryption_key),
             ],
         )
+        container._tell_store(instance_type)
 
         self.endpoint_name = self._generate_name() if endpoint_name is None else endpoint_name
         self.endpoint_arn = endpoint_arn(self, self.endpoint_name)
@@ -218,7 +220,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             "EndpointConfig",
             production_variants=[],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
-            data_capture_config=None if data_capture is None else data_capture.render(),
+            data_capture_config=None if data_capture is None else data_capture._render(),
             explainer_config=None
             if clarify_explainer is None
             else sagemaker.CfnEndpointConfig.ExplainerConfigProperty(clarify_explainer_config=clarify_explainer),
@@ -347,7 +349,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             The variant, with its metrics and scaling.
 
         Raises:
-            InvalidEndpointError: If SageMaker would refuse the variant.
+            InvalidEndpointError: If SageMaker would refuse the variant, or its image could not load the store's models.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/model-ab-testing.html
         """
@@ -365,6 +367,7 @@ class MultiModelEndpoint(InvocableEndpoint):
             routing_strategy=routing_strategy,
         )
         raise_if_any(self, self._problems(options, container or self._container))
+        (container or self._container)._tell_store(instance_type)
         model = self.model if container is None else self._create_model(f"Model-{options.id(self)}", container)
         return self._add(options, container or self._container, model)
 
@@ -512,7 +515,6 @@ class MultiModelEndpoint(InvocableEndpoint):
         warn(self, options.warnings(container.image, self._bind(container.image).uri))
         if options.initial_variant_weight == 0:
             self.node.add_validation(_SomeTraffic(self._options))
-        container.model_store.expect_instances(options.instance_type)
         if options.core_dump is not None:
             self._execution.grant_write(options.core_dump)
         variant = ProductionVariant(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk import custom_resources as cr
-from constructs import Construct, IConstruct
+from constructs import Construct, IConstruct, IDependable
 
 from cdk_multi_model_endpoint._rules.errors import warn
 from multi_model_endpoint.artifacts import Artifact, target_model
 
 from .asset import packed_asset
-
-if TYPE_CHECKING:
-    from .store import ModelStore
 
 # A stack has at most 500 resources, of which the rest of an endpoint takes some 30
 _MODELS_ADVISED = 300
@@ -37,7 +36,15 @@ class StoredModel(Construct):
     target_model: str
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, store: ModelStore, name: str, artifact: Artifact
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        artifact: Artifact,
+        bucket: s3.IBucket,
+        prefix: str,
+        permit: Callable[[iam.IPrincipal, s3.IBucket], Sequence[IDependable]],
     ) -> None:
         super().__init__(scope, construct_id)
         self.target_model = target_model(name, artifact.digest)
@@ -46,8 +53,8 @@ class StoredModel(Construct):
             service="S3",
             action="copyObject",
             parameters={
-                "Bucket": store.bucket.bucket_name,
-                "Key": f"{store.prefix}{self.target_model}",
+                "Bucket": bucket.bucket_name,
+                "Key": f"{prefix}{self.target_model}",
                 "CopySource": f"{asset.s3_bucket_name}/{asset.s3_object_key}",
             },
             physical_resource_id=cr.PhysicalResourceId.of(name),
@@ -67,7 +74,7 @@ class StoredModel(Construct):
         if uploads.function is not None:
             resource = cast(cdk.CfnResource, upload.node.find_child("Resource").node.default_child)
             resource.add_property_override("ServiceToken", uploads.function.attr_arn)
-        upload.node.add_dependency(*store._upload_permission(uploads.role, asset))
+        upload.node.add_dependency(*permit(uploads.role, asset.bucket))
         uploads.count()
 
 

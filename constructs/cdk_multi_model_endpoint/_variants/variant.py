@@ -62,7 +62,7 @@ class VariantOptions:
             yield from seconds_problems(argument, getattr(self, argument), 60, 3600)
 
         if self.core_dump is not None:
-            yield from self.core_dump.problems(stack)
+            yield from self.core_dump._problems(stack)
 
     def warnings(self, image: InferenceImage, image_uri: str) -> Iterator[tuple[str, str]]:
         """What AWS advises against, with the ids to acknowledge it by."""
@@ -89,7 +89,7 @@ class VariantOptions:
             container_startup_health_check_timeout_in_seconds=seconds(self.container_startup_health_check_timeout),
             inference_ami_version=self.inference_ami_version,
             enable_ssm_access=self.enable_ssm_access or None,
-            core_dump_config=None if self.core_dump is None else self.core_dump.render(),
+            core_dump_config=None if self.core_dump is None else self.core_dump._render(),
             routing_config=None
             if self.routing_strategy is None
             else sagemaker.CfnEndpointConfig.RoutingConfigProperty(routing_strategy=self.routing_strategy.value),
