@@ -14,7 +14,7 @@ from ._variants.capture import CoreDump, DataCapture
 from ._variants.metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
 from ._variants.monitoring import AlarmThresholds, EndpointMonitoring
 from ._variants.scaling import ScalableInstanceCount, TrackingOptions
-from ._variants.variant import ProductionVariant, RoutingStrategy
+from ._variants.variant import ProductionVariant, RoutingStrategy, VariantOptions
 
 __all__ = [
     "AlarmThresholds",
@@ -40,6 +40,7 @@ __all__ = [
     "TrackingOptions",
     "TritonSettings",
     "VariantMetrics",
+    "VariantOptions",
 ]
 
 for _name in __all__:
