@@ -24,6 +24,7 @@ NAMES = [
     "InvocationHttpResponseCode",
     "MetricOptions",
     "ModelStore",
+    "ModelUploads",
     "MultiModelContainer",
     "MultiModelEndpoint",
     "PipelineContainer",

@@ -8,7 +8,7 @@ from ._images.image import InferenceImage
 from ._images.sources import AssetOptions, BoundImage
 from ._images.triton import TritonSettings
 from ._models.store import ModelStore
-from ._models.stored_model import StoredModel
+from ._models.stored_model import ModelUploads, StoredModel
 from ._rules.errors import InvalidEndpointError
 from ._variants.capture import CoreDump, DataCapture
 from ._variants.metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
@@ -30,6 +30,7 @@ __all__ = [
     "InvocationHttpResponseCode",
     "MetricOptions",
     "ModelStore",
+    "ModelUploads",
     "MultiModelContainer",
     "MultiModelEndpoint",
     "PipelineContainer",

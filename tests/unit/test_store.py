@@ -510,3 +510,25 @@ class TestDestroy:
                 removal_policy=cdk.RemovalPolicy.DESTROY,
                 auto_delete_objects=True,
             )
+
+
+def test_names_what_uploads_a_model_for_findings_on_it(stack: cdk.Stack, model: Path) -> None:
+    store = ModelStore(stack, "Models")
+    first, second = store.add_model("first", model), store.add_model("second", model)
+    assert first.uploads is second.uploads
+    template = Template.from_stack(stack)
+    (function,) = template.find_resources("AWS::Lambda::Function").values()
+    found: Any = first.uploads.function.node.default_child
+    assert stack.resolve(found.ref) in [{"Ref": name} for name in template.find_resources("AWS::Lambda::Function")]
+    assert function["Properties"]["Role"] == stack.resolve(first.uploads.role.role_arn)
+    assert function["Properties"]["LoggingConfig"]["LogGroup"] == stack.resolve(first.uploads.log_group.log_group_name)
+    assert "CopySource" in json.dumps(template.find_resources("Custom::AWS"))
+    assert first.asset.asset_hash in first.asset.s3_object_key
+
+
+def test_names_the_uploads_own_function_beside_a_users(stack: cdk.Stack, model: Path) -> None:
+    call = cr.AwsSdkCall(service="S3", action="listBuckets", physical_resource_id=cr.PhysicalResourceId.of("id"))
+    allowed = cr.AwsCustomResourcePolicy.from_sdk_calls(resources=["*"])
+    cr.AwsCustomResource(stack, "Users", on_create=call, policy=allowed, install_latest_aws_sdk=False)
+    stored = ModelStore(stack, "Models").add_model("resnet", model)
+    assert stored.uploads.function.node.path == "Stack/ModelUploads/Function"

@@ -114,6 +114,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         variants: The production variants, in the order of their making.
         default_variant: The first of them.
         log_group: The log group, for metric filters and subscriptions; None without ``log_retention``.
+        model_policies: The policies by which the role reads images and models, for findings of cdk-nag.
+        rollback_policy: The policy by which it looks at rollback alarms.
         model: The ``AWS::SageMaker::Model``, for escape hatches.
         endpoint_config: The ``AWS::SageMaker::EndpointConfig``.
         endpoint: The ``AWS::SageMaker::Endpoint``.
@@ -243,6 +245,20 @@ class MultiModelEndpoint(InvocableEndpoint):
         if self._network is None:
             raise ValueError(f"{self.node.path} has no connections: give it a vpc")
         return self._network.connections
+
+    @property
+    def model_policies(self) -> Sequence[iam.Policy]:
+        """What lets the role pull images and read models, a policy for each Model that needs another; for findings.
+
+        They are apart from the role's default policy, so that an update never takes from the old fleet what it reads.
+        Empty for a role that can't be changed from here.
+        """
+        return tuple(self._execution.model_policies.values())
+
+    @property
+    def rollback_policy(self) -> iam.Policy | None:
+        """What lets the role look at the rollback alarms; None without any, or for a role that can't be changed."""
+        return self._rollback.policy
 
     @property
     def variants(self) -> Sequence[ProductionVariant]:
