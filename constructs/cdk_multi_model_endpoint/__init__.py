@@ -3,7 +3,7 @@
 from ._endpoint.containers import MultiModelContainer, PipelineContainer
 from ._endpoint.deployment import DeploymentPolicy
 from ._endpoint.endpoint import MultiModelEndpoint
-from ._endpoint.invocable import ImportedEndpoint
+from ._endpoint.imported import ImportedEndpoint
 from ._images.image import InferenceImage
 from ._images.sources import AssetOptions, BoundImage
 from ._images.triton import TritonSettings

@@ -21,15 +21,14 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked
-from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._variants.capture import DataCapture
-from cdk_multi_model_endpoint._variants.metrics import MetricOptions
 from cdk_multi_model_endpoint._variants.monitoring import AlarmThresholds, EndpointMonitoring
 from cdk_multi_model_endpoint._variants.variant import ProductionVariant, Variant, VariantOptions
 
 from .containers import MultiModelContainer, PipelineContainer
 from .deployment import DeploymentPolicy
-from .invocable import ImportedEndpoint, InvocableEndpoint, endpoint_arn
+from .imported import ImportedEndpoint, imported_by_arn
+from .invocable import InvocableEndpoint, endpoint_arn
 from .network import Network, check_network
 from .pipeline import Pipeline
 from .role import ExecutionRole, log_group_name
@@ -221,14 +220,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         Raises:
             InvalidEndpointError: If it is not the ARN of an endpoint.
         """
-        raise_if_any(f"{scope.node.path}/{construct_id}", validate.endpoint_arn("endpoint_arn", endpoint_arn))
-        parts = cdk.Stack.of(scope).split_arn(endpoint_arn, cdk.ArnFormat.SLASH_RESOURCE_NAME)
-        elsewhere: MetricOptions = {}
-        if parts.region and not is_token(parts.region):
-            elsewhere["region"] = parts.region
-        if parts.account and not is_token(parts.account):
-            elsewhere["account"] = parts.account
-        return ImportedEndpoint(scope, construct_id, parts.resource_name or "", endpoint_arn, elsewhere)
+        return imported_by_arn(scope, construct_id, endpoint_arn)
 
     @property
     def grant_principal(self) -> iam.IPrincipal:
