@@ -92,6 +92,12 @@ def test_is_made_by_its_kinds_alone() -> None:
         nonsense(strategy="blue")
 
 
+@pytest.mark.parametrize("policy", [DeploymentPolicy.canary, DeploymentPolicy.linear, DeploymentPolicy.rolling])
+def test_a_policy_in_steps_needs_a_wait(policy: Any) -> None:
+    with pytest.raises(InvalidEndpointError, match="wait must be of the kind Duration, got None"):
+        policy(wait=None, percent=10)
+
+
 @pytest.mark.parametrize(
     ("policy", "count", "problem"),
     [
