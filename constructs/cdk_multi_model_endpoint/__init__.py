@@ -3,18 +3,18 @@
 from ._endpoint.containers import MultiModelContainer, PipelineContainer
 from ._endpoint.deployment import DeploymentPolicy
 from ._endpoint.endpoint import MultiModelEndpoint
-from ._endpoint.invocable import ImportedEndpoint
+from ._endpoint.imported import ImportedEndpoint
 from ._images.image import InferenceImage
 from ._images.sources import AssetOptions, BoundImage
 from ._images.triton import TritonSettings
 from ._models.store import ModelStore
-from ._models.stored_model import StoredModel
+from ._models.stored_model import ModelUploads, StoredModel
 from ._rules.errors import InvalidEndpointError
 from ._variants.capture import CoreDump, DataCapture
 from ._variants.metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
 from ._variants.monitoring import AlarmThresholds, EndpointMonitoring
 from ._variants.scaling import ScalableInstanceCount, TrackingOptions
-from ._variants.variant import ProductionVariant, RoutingStrategy
+from ._variants.variant import ProductionVariant, RoutingStrategy, VariantOptions
 
 __all__ = [
     "AlarmThresholds",
@@ -30,6 +30,7 @@ __all__ = [
     "InvocationHttpResponseCode",
     "MetricOptions",
     "ModelStore",
+    "ModelUploads",
     "MultiModelContainer",
     "MultiModelEndpoint",
     "PipelineContainer",
@@ -40,6 +41,7 @@ __all__ = [
     "TrackingOptions",
     "TritonSettings",
     "VariantMetrics",
+    "VariantOptions",
 ]
 
 for _name in __all__:

@@ -80,4 +80,4 @@ def names_of(exported: Any) -> set[str]:
     for function in functions:
         if inspect.isfunction(function):
             names |= set(inspect.signature(function).parameters)
-    return names
+    return names | set(inspect.get_annotations(exported))

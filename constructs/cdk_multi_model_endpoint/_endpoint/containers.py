@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cdk_multi_model_endpoint._images.image import InferenceImage
-from cdk_multi_model_endpoint._models.store import PROGRAM, ModelStore
+from cdk_multi_model_endpoint._models.served import PROGRAM
+from cdk_multi_model_endpoint._models.store import ModelStore
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
 
 
@@ -33,10 +34,6 @@ class MultiModelContainer:
         entry_point: The program in that folder, such as ``inference.py``, with a ``model_fn``. Together they set
             ``SAGEMAKER_SUBMIT_DIRECTORY`` and ``SAGEMAKER_PROGRAM``.
 
-    Raises:
-        InvalidEndpointError: If a model of the store is not laid out as the image's framework loads it. Models that are
-            added later are checked then.
-
     https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-caching.html
     """
 
@@ -48,9 +45,10 @@ class MultiModelContainer:
     source_directory: str | os.PathLike[str] | None = None
     entry_point: str | None = None
 
-    def __post_init__(self) -> None:
+    def _tell_store(self, instance_type: str) -> None:
+        """Tell the store what serves its models: this container, on these instances."""
         program = {} if self.entry_point is None else {PROGRAM: self.entry_point}
-        self.model_store.expect(self.image.family, {**self.environment, **program})
+        self.model_store._serve(self.image.family, {**self.environment, **program}, instance_type)
 
 
 @checked_fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Unpack
 
 import aws_cdk as cdk
 import jsii
@@ -15,27 +16,23 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from constructs import Construct, IValidation
 
-from cdk_multi_model_endpoint._images.image import InferenceImage
-from cdk_multi_model_endpoint._images.sources import BoundImage
-from cdk_multi_model_endpoint._models.bucket import bucket_problems, bucket_warnings, key_problems, place_problems
+from cdk_multi_model_endpoint._models.bucket import key_problems, place_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked
-from cdk_multi_model_endpoint._rules.tokens import is_token
-from cdk_multi_model_endpoint._variants.capture import CoreDump, DataCapture
-from cdk_multi_model_endpoint._variants.metrics import MetricOptions
+from cdk_multi_model_endpoint._variants.capture import DataCapture
 from cdk_multi_model_endpoint._variants.monitoring import AlarmThresholds, EndpointMonitoring
-from cdk_multi_model_endpoint._variants.variant import ProductionVariant, RoutingStrategy, VariantOptions
+from cdk_multi_model_endpoint._variants.variant import ProductionVariant, Variant, VariantOptions
 
 from .containers import MultiModelContainer, PipelineContainer
 from .deployment import DeploymentPolicy
-from .invocable import ImportedEndpoint, InvocableEndpoint, endpoint_arn
-from .model import Container, container_problems, image_problems, render_container
+from .imported import ImportedEndpoint, imported_by_arn
+from .invocable import InvocableEndpoint, endpoint_arn
 from .network import Network, check_network
+from .pipeline import Pipeline
 from .role import ExecutionRole, log_group_name
 from .rollback import RollbackAlarms
-from .script_mode import upload_code
 
 
 @jsii.implements(iam.IGrantable, ec2.IConnectable)
@@ -104,7 +101,8 @@ class MultiModelEndpoint(InvocableEndpoint):
             a new name and deletes the old one; to keep it, keep this name and the Endpoint's logical id.
 
     Raises:
-        InvalidEndpointError: If SageMaker would refuse the arguments; it lists all that is wrong.
+        InvalidEndpointError: If SageMaker would refuse the arguments; it lists all that is wrong. Also if a model of
+            the store is not laid out as the image's framework loads it; models that are added later are checked then.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/multi-model-endpoints.html
 
@@ -115,6 +113,8 @@ class MultiModelEndpoint(InvocableEndpoint):
         variants: The production variants, in the order of their making.
         default_variant: The first of them.
         log_group: The log group, for metric filters and subscriptions; None without ``log_retention``.
+        model_policies: The policies by which the role reads images and models, for findings of cdk-nag.
+        rollback_policy: The policy by which it looks at rollback alarms.
         model: The ``AWS::SageMaker::Model``, for escape hatches.
         endpoint_config: The ``AWS::SageMaker::EndpointConfig``.
         endpoint: The ``AWS::SageMaker::Endpoint``.
@@ -139,13 +139,6 @@ class MultiModelEndpoint(InvocableEndpoint):
         initial_instance_count: int = 2,
         variant_name: str = "AllTraffic",
         initial_variant_weight: float = 1,
-        volume_size: cdk.Size | None = None,
-        model_data_download_timeout: cdk.Duration | None = None,
-        container_startup_health_check_timeout: cdk.Duration | None = None,
-        inference_ami_version: str | None = None,
-        enable_ssm_access: bool = False,
-        core_dump: CoreDump | None = None,
-        routing_strategy: RoutingStrategy | None = None,
         role: iam.IRole | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
@@ -160,29 +153,22 @@ class MultiModelEndpoint(InvocableEndpoint):
         log_retention: logs.RetentionDays | None = None,
         log_removal_policy: cdk.RemovalPolicy | None = None,
         endpoint_name: str | None = None,
+        **options: Unpack[VariantOptions],
     ) -> None:
         super().__init__(scope, construct_id)
-        variant = VariantOptions(
+        variant = Variant(
             variant_name=variant_name,
             instance_type=instance_type,
             initial_instance_count=initial_instance_count,
             initial_variant_weight=initial_variant_weight,
-            volume_size=volume_size,
-            model_data_download_timeout=model_data_download_timeout,
-            container_startup_health_check_timeout=container_startup_health_check_timeout,
-            inference_ami_version=inference_ami_version,
-            enable_ssm_access=enable_ssm_access,
-            core_dump=core_dump,
-            routing_strategy=routing_strategy,
+            options=options,
         )
         self._container = container
-        self._neighbours = (preprocessors, postprocessors)
-        self._network_isolation = network_isolation
+        self._pipeline = Pipeline(self, preprocessors, postprocessors, network_isolation)
         self._encryption_key = encryption_key
         self._deployment = deployment
         self._retain_variant_properties = retain_variant_properties
-        self._bound: dict[InferenceImage, BoundImage] = {}
-        self._options: list[VariantOptions] = []
+        self._given: list[Variant] = []
         self._variants: list[ProductionVariant] = []
         self._properties: list[sagemaker.CfnEndpointConfig.ProductionVariantProperty] = []
         raise_if_any(
@@ -192,51 +178,27 @@ class MultiModelEndpoint(InvocableEndpoint):
                 *validate.log_group(log_retention, log_removal_policy),
                 *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
                 *self._problems(variant, container),
-                *(data_capture.problems(cdk.Stack.of(self)) if data_capture is not None else []),
+                *(data_capture._problems(cdk.Stack.of(self)) if data_capture is not None else []),
                 *self._problems_of_place(role, vpc, encryption_key),
             ],
         )
+        container._tell_store(instance_type)
 
         self.endpoint_name = self._generate_name() if endpoint_name is None else endpoint_name
         self.endpoint_arn = endpoint_arn(self, self.endpoint_name)
-        self._network = (
-            Network(
-                self,
-                vpc=vpc,
-                vpc_subnets=vpc_subnets,
-                security_groups=security_groups,
-                allow_all_outbound=allow_all_outbound,
-            )
-            if vpc is not None
-            else None
-        )
+        self._network = self._create_network(vpc, vpc_subnets, security_groups, allow_all_outbound)
         self._execution = self._create_execution_role(role, data_capture)
         self.role = self._execution.role
         self.model = self._create_model("Model", container)
-        self.endpoint_config = sagemaker.CfnEndpointConfig(
-            self,
-            "EndpointConfig",
-            production_variants=[],
-            kms_key_id=None if encryption_key is None else encryption_key.key_arn,
-            data_capture_config=None if data_capture is None else data_capture.render(),
-            explainer_config=None
-            if clarify_explainer is None
-            else sagemaker.CfnEndpointConfig.ExplainerConfigProperty(clarify_explainer_config=clarify_explainer),
-        )
-        self.endpoint = sagemaker.CfnEndpoint(
-            self,
-            "Endpoint",
-            endpoint_config_name=self.endpoint_config.attr_endpoint_config_name,
-            endpoint_name=self.endpoint_name,
-            deployment_config=None if deployment is None else deployment.render(None),
-        )
+        self.endpoint_config = self._create_endpoint_config(encryption_key, data_capture, clarify_explainer)
+        self.endpoint = self._create_endpoint(deployment)
         self.log_group = self._create_log_group(log_retention, log_removal_policy)
         self._rollback = RollbackAlarms(self, self.role if self._execution.mutable else None, self.endpoint)
         self._add(variant, container, self.model)
         if retain_variant_properties:
             self._retain_instance_counts()
         if deployment is not None:
-            warn(self, advise.deployment(deployment.strategy))
+            warn(self, advise.deployment(deployment._kind))
         if data_capture is not None:
             warn(self, advise.data_capture())
 
@@ -258,14 +220,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         Raises:
             InvalidEndpointError: If it is not the ARN of an endpoint.
         """
-        raise_if_any(f"{scope.node.path}/{construct_id}", validate.endpoint_arn("endpoint_arn", endpoint_arn))
-        parts = cdk.Stack.of(scope).split_arn(endpoint_arn, cdk.ArnFormat.SLASH_RESOURCE_NAME)
-        elsewhere: MetricOptions = {}
-        if parts.region and not is_token(parts.region):
-            elsewhere["region"] = parts.region
-        if parts.account and not is_token(parts.account):
-            elsewhere["account"] = parts.account
-        return ImportedEndpoint(scope, construct_id, parts.resource_name or "", endpoint_arn, elsewhere)
+        return imported_by_arn(scope, construct_id, endpoint_arn)
 
     @property
     def grant_principal(self) -> iam.IPrincipal:
@@ -282,6 +237,20 @@ class MultiModelEndpoint(InvocableEndpoint):
         if self._network is None:
             raise ValueError(f"{self.node.path} has no connections: give it a vpc")
         return self._network.connections
+
+    @property
+    def model_policies(self) -> Sequence[iam.Policy]:
+        """What lets the role pull images and read models, a policy for each Model that needs another; for findings.
+
+        They are apart from the role's default policy, so that an update never takes from the old fleet what it reads.
+        Empty for a role that can't be changed from here.
+        """
+        return tuple(self._execution.model_policies.values())
+
+    @property
+    def rollback_policy(self) -> iam.Policy | None:
+        """What lets the role look at the rollback alarms; None without any, or for a role that can't be changed."""
+        return self._rollback.policy
 
     @property
     def variants(self) -> Sequence[ProductionVariant]:
@@ -315,13 +284,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         initial_variant_weight: float,
         container: MultiModelContainer | None = None,
         initial_instance_count: int = 2,
-        volume_size: cdk.Size | None = None,
-        model_data_download_timeout: cdk.Duration | None = None,
-        container_startup_health_check_timeout: cdk.Duration | None = None,
-        inference_ami_version: str | None = None,
-        enable_ssm_access: bool = False,
-        core_dump: CoreDump | None = None,
-        routing_strategy: RoutingStrategy | None = None,
+        **options: Unpack[VariantOptions],
     ) -> ProductionVariant:
         """Add a production variant, such as the B of an A/B test. An endpoint has at most 10.
 
@@ -334,39 +297,31 @@ class MultiModelEndpoint(InvocableEndpoint):
             container: What it serves. Left out, the endpoint's own container. With another store, a caller's target
                 model must be under the prefix of whichever variant is hit. The pre- and postprocessors, the role and
                 the VPC are the endpoint's.
-            initial_instance_count: As for the endpoint, like the following.
-            volume_size: As for the endpoint.
-            model_data_download_timeout: As for the endpoint.
-            container_startup_health_check_timeout: As for the endpoint.
-            inference_ami_version: As for the endpoint.
-            enable_ssm_access: As for the endpoint.
-            core_dump: As for the endpoint.
-            routing_strategy: As for the endpoint.
+            initial_instance_count: As for the endpoint.
+            **options: As for the endpoint: ``volume_size``, ``model_data_download_timeout``,
+                ``container_startup_health_check_timeout``, ``inference_ami_version``, ``enable_ssm_access``,
+                ``core_dump`` and ``routing_strategy``.
 
         Returns:
             The variant, with its metrics and scaling.
 
         Raises:
-            InvalidEndpointError: If SageMaker would refuse the variant.
+            InvalidEndpointError: If SageMaker would refuse the variant, or its image could not load the store's models.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/model-ab-testing.html
         """
-        options = VariantOptions(
+        variant = Variant(
             variant_name=variant_name,
             instance_type=instance_type,
             initial_instance_count=initial_instance_count,
             initial_variant_weight=initial_variant_weight,
-            volume_size=volume_size,
-            model_data_download_timeout=model_data_download_timeout,
-            container_startup_health_check_timeout=container_startup_health_check_timeout,
-            inference_ami_version=inference_ami_version,
-            enable_ssm_access=enable_ssm_access,
-            core_dump=core_dump,
-            routing_strategy=routing_strategy,
+            options=options,
         )
-        raise_if_any(self, self._problems(options, container or self._container))
-        model = self.model if container is None else self._create_model(f"Model-{options.id(self)}", container)
-        return self._add(options, container or self._container, model)
+        served = self._container if container is None else container
+        raise_if_any(self, self._problems(variant, served))
+        served._tell_store(instance_type)
+        model = self.model if container is None else self._create_model(f"Model-{variant.id(self)}", container)
+        return self._add(variant, served, model)
 
     @checked
     def add_rollback_alarms(self, *alarms: cloudwatch.IAlarm) -> None:
@@ -381,7 +336,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         """
         self._rollback.add(*alarms)
         deployment = self._deployment or DeploymentPolicy.all_at_once()
-        self.endpoint.deployment_config = deployment.render(self._rollback.render())
+        self.endpoint.deployment_config = deployment._render(self._rollback.render())
 
     @checked
     def monitor(
@@ -407,28 +362,17 @@ class MultiModelEndpoint(InvocableEndpoint):
         # would replace it. Lower case, because SageMaker's ARNs are.
         return cdk.Names.unique_resource_name(self, max_length=validate.NAME_MAX, separator="-").lower()
 
-    def _pipeline(self, container: MultiModelContainer) -> list[Container]:
-        before, after = self._neighbours
-        return [*before, container, *after]
-
-    def _problems(self, options: VariantOptions, container: MultiModelContainer) -> Iterator[str]:
+    def _problems(self, variant: Variant, container: MultiModelContainer) -> Iterator[str]:
         """What SageMaker would refuse of a further variant."""
-        yield from container_problems(self._pipeline(container), self._network_isolation)
-        stack, store = cdk.Stack.of(self), container.model_store
-        if cdk.Stack.of(store) is not stack:  # what is wrong for the store's own stack, it has said itself
-            yield from bucket_problems(stack, store.bucket, own=store.bucket.node.scope is store)
-        yield from options.problems(stack, container.image)
-        for kind, neighbours in zip(("preprocessor", "postprocessor"), self._neighbours, strict=True):
-            for each in neighbours:
-                yield from validate.architecture(
-                    "instance_type", options.instance_type, each.image.architecture, f"a {kind}'s image"
-                )
-        together = [*self._options, options]
+        yield from self._pipeline.problems(container)
+        yield from variant.problems(cdk.Stack.of(self), container.image)
+        yield from self._pipeline.instance_problems(variant.instance_type)
+        together = [*self._given, variant]
         yield from validate.variant_names([other.variant_name for other in together])
         if self._encryption_key is not None:
-            yield from validate.encryption_key("instance_type", options.instance_type)
+            yield from validate.encryption_key("instance_type", variant.instance_type)
         if self._deployment is not None:
-            yield from self._deployment.problems([other.initial_instance_count for other in together])
+            yield from self._deployment._problems([other.initial_instance_count for other in together])
 
     def _problems_of_place(
         self, role: iam.IRole | None, vpc: ec2.IVpc | None, encryption_key: kms.IKey | None
@@ -454,41 +398,51 @@ class MultiModelEndpoint(InvocableEndpoint):
             execution.grant_write(data_capture)
         return execution
 
-    def _bind(self, image: InferenceImage) -> BoundImage:
-        if image not in self._bound:
-            self._bound[image] = image.bind(self)
-            warn(self, self._bound[image].warnings)
-        return self._bound[image]
+    def _create_network(
+        self,
+        vpc: ec2.IVpc | None,
+        vpc_subnets: ec2.SubnetSelection | None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None,
+        allow_all_outbound: bool | None,
+    ) -> Network | None:
+        if vpc is None:
+            return None
+        return Network(
+            self,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=security_groups,
+            allow_all_outbound=allow_all_outbound,
+        )
 
     def _create_model(self, construct_id: str, container: MultiModelContainer) -> sagemaker.CfnModel:
-        stack, store = cdk.Stack.of(self), container.model_store
-        if cdk.Stack.of(store) is not stack:
-            warn(self, bucket_warnings(stack, store.bucket))
-        containers = self._pipeline(container)
-        images = [self._bind(each.image) for each in containers]
-        raise_if_any(self, image_problems(images, self._network is not None))
-        urls = [
-            each.model_data_url
-            for each in containers
-            if isinstance(each, PipelineContainer) and each.model_data_url is not None
-        ]
-        code_url = upload_code(self, f"{construct_id}Code", container)
-        if code_url is not None:
-            urls.append(code_url)
-        reading = self._execution.reading(images, container.model_store, urls)
-        model = sagemaker.CfnModel(
+        return self._pipeline.create_model(construct_id, container, self._execution, self._network)
+
+    def _create_endpoint_config(
+        self,
+        encryption_key: kms.IKey | None,
+        data_capture: DataCapture | None,
+        clarify_explainer: sagemaker.CfnEndpointConfig.ClarifyExplainerConfigProperty | None,
+    ) -> sagemaker.CfnEndpointConfig:
+        return sagemaker.CfnEndpointConfig(
             self,
-            construct_id,
-            containers=[
-                render_container(each, image, code_url) for each, image in zip(containers, images, strict=True)
-            ],
-            enable_network_isolation=self._network_isolation or None,
-            execution_role_arn=self.role.role_arn,
-            vpc_config=None if self._network is None else self._network.render(),
+            "EndpointConfig",
+            production_variants=[],
+            kms_key_id=None if encryption_key is None else encryption_key.key_arn,
+            data_capture_config=None if data_capture is None else data_capture._render(),
+            explainer_config=None
+            if clarify_explainer is None
+            else sagemaker.CfnEndpointConfig.ExplainerConfigProperty(clarify_explainer_config=clarify_explainer),
         )
-        # CreateModel checks that the role may read the images and the models, and that there is a model
-        model.node.add_dependency(*self._execution.permissions, *reading, container.model_store.first_upload)
-        return model
+
+    def _create_endpoint(self, deployment: DeploymentPolicy | None) -> sagemaker.CfnEndpoint:
+        return sagemaker.CfnEndpoint(
+            self,
+            "Endpoint",
+            endpoint_config_name=self.endpoint_config.attr_endpoint_config_name,
+            endpoint_name=self.endpoint_name,
+            deployment_config=None if deployment is None else deployment._render(None),
+        )
 
     def _create_log_group(
         self, retention: logs.RetentionDays | None, removal_policy: cdk.RemovalPolicy | None
@@ -506,21 +460,18 @@ class MultiModelEndpoint(InvocableEndpoint):
         self.endpoint.node.add_dependency(group)
         return group
 
-    def _add(
-        self, options: VariantOptions, container: MultiModelContainer, model: sagemaker.CfnModel
-    ) -> ProductionVariant:
-        warn(self, options.warnings(container.image, self._bind(container.image).uri))
-        if options.initial_variant_weight == 0:
-            self.node.add_validation(_SomeTraffic(self._options))
-        container.model_store.expect_instances(options.instance_type)
-        if options.core_dump is not None:
-            self._execution.grant_write(options.core_dump)
+    def _add(self, given: Variant, container: MultiModelContainer, model: sagemaker.CfnModel) -> ProductionVariant:
+        warn(self, given.warnings(container.image, self._pipeline.bind(container.image).uri))
+        if given.initial_variant_weight == 0:
+            self.node.add_validation(_SomeTraffic(self._given))
+        if (core_dump := given.options.get("core_dump")) is not None:
+            self._execution.grant_write(core_dump)
         variant = ProductionVariant(
-            self, self.endpoint, self.endpoint_name, options, container.model_cache, self._on_autoscaled
+            self, self.endpoint, self.endpoint_name, given, container.model_cache, self._on_autoscaled
         )
-        self._options.append(options)
+        self._given.append(given)
         self._variants.append(variant)
-        self._properties.append(options.render(model))
+        self._properties.append(given.render(model))
         self.endpoint_config.production_variants = [*self._properties]
         return variant
 
@@ -539,8 +490,8 @@ class MultiModelEndpoint(InvocableEndpoint):
 class _SomeTraffic:
     """Checks at synth that a variant has traffic: further variants may come until then."""
 
-    def __init__(self, options: Sequence[VariantOptions]) -> None:
-        self._options = options
+    def __init__(self, given: Sequence[Variant]) -> None:
+        self._given = given
 
     def validate(self) -> list[str]:
-        return [*validate.weights([options.initial_variant_weight for options in self._options])]
+        return [*validate.weights([variant.initial_variant_weight for variant in self._given])]

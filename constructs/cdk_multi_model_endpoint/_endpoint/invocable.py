@@ -1,4 +1,4 @@
-"""What every endpoint can do, whether made here or imported: be invoked, and be measured."""
+"""What every endpoint can be, whether made here or imported: invoked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.tokens import lower_case
-from cdk_multi_model_endpoint._variants.metrics import MetricOptions, VariantMetrics
 
 
 class InvocableEndpoint(Construct):
@@ -62,30 +61,6 @@ class InvocableEndpoint(Construct):
         if name == lower or not self.endpoint_arn.endswith(name):  # nothing is known of the case of a whole token
             return [self.endpoint_arn]
         return [self.endpoint_arn, f"{self.endpoint_arn.removesuffix(name)}{lower}"]
-
-
-class ImportedEndpoint(InvocableEndpoint):
-    """An endpoint that is not part of this app: it can be granted and measured, not scaled or changed."""
-
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        name: str,
-        arn: str | None = None,
-        elsewhere: MetricOptions | None = None,
-    ) -> None:
-        super().__init__(scope, construct_id)
-        raise_if_any(self, validate.name("endpoint_name", name))
-        self.endpoint_name = name
-        self.endpoint_arn = endpoint_arn(self, name) if arn is None else arn
-        self._elsewhere = elsewhere
-
-    @checked
-    def find_variant(self, variant_name: str) -> VariantMetrics:
-        """The metrics of a variant; that it exists can't be checked."""
-        raise_if_any(self, validate.name("variant_name", variant_name))
-        return VariantMetrics(self, self.endpoint_name, variant_name, self._elsewhere)
 
 
 def endpoint_arn(scope: Construct, name: str) -> str:

@@ -43,6 +43,7 @@ class ExecutionRole:
         role: The role.
         mutable: Whether permissions can be added to it from here.
         permissions: What every Model must wait for.
+        model_policies: What lets the Models read, each of them its own.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
     """
@@ -50,6 +51,7 @@ class ExecutionRole:
     def __init__(self, scope: Construct, role: iam.IRole | None) -> None:
         self._scope = scope
         self.permissions: list[IDependable] = []
+        self.model_policies: dict[str, iam.Policy] = {}
         self._written: set[object] = set()
         if role is None:
             role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
@@ -93,10 +95,9 @@ class ExecutionRole:
         key = store.bucket.encryption_key
         keys = [] if key is None else [key.key_arn]
         policy_id = f"ModelPolicy{digest(self._scope, [*repositories, *providers, *urls, *keys, store.url])}"
-        existing = self._scope.node.try_find_child(policy_id)
-        if existing is not None:
-            return [existing]
-        policy = iam.Policy(self._scope, policy_id, roles=[self.role])
+        if policy_id in self.model_policies:
+            return [self.model_policies[policy_id]]
+        policy = self.model_policies[policy_id] = iam.Policy(self._scope, policy_id, roles=[self.role])
         count_policy(self._scope, self.role, policy)
         if repositories:
             iam.Grant.add_to_principal(

@@ -20,6 +20,9 @@ class RollbackAlarms:
 
     The permission is a policy of its own, for which the Endpoint waits. In the role's main policy, for which the Model
     waits, an alarm on the endpoint's configuration would close a cycle.
+
+    Attributes:
+        policy: That policy, None as long as nothing needs it.
     """
 
     def __init__(self, scope: Construct, role: iam.IRole | None, endpoint: sagemaker.CfnEndpoint) -> None:
@@ -27,7 +30,7 @@ class RollbackAlarms:
         self._role = role
         self._endpoint = endpoint
         self._alarms: list[cloudwatch.IAlarm] = []
-        self._statement: iam.PolicyStatement | None = None
+        self.policy: iam.Policy | None = None
 
     def add(self, *alarms: cloudwatch.IAlarm) -> None:
         """Watch these alarms, too."""
@@ -40,11 +43,11 @@ class RollbackAlarms:
         if self._role is None:
             return  # it can't be changed from here, and a policy of nobody can't be deployed
         arns = [alarm.alarm_arn for alarm in alarms]
-        if self._statement is None:
+        if self.policy is None:
             self._statement = iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=arns)
-            policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[self._role])
-            count_policy(self._scope, self._role, policy)
-            self._endpoint.node.add_dependency(policy)
+            self.policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[self._role])
+            count_policy(self._scope, self._role, self.policy)
+            self._endpoint.node.add_dependency(self.policy)
         else:
             self._statement.add_resources(*arns)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from constructs import Construct
 
 from cdk_multi_model_endpoint._models.asset import packed_asset
-from cdk_multi_model_endpoint._models.store import PROGRAM
+from cdk_multi_model_endpoint._models.served import PROGRAM
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError
 from multi_model_endpoint.artifacts import InvalidModelError, packed
 

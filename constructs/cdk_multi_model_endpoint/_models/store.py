@@ -10,20 +10,15 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct, DependencyGroup, IDependable
 
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked
-from cdk_multi_model_endpoint._rules.tokens import is_token
 from multi_model_endpoint.artifacts import (
     Artifact,
-    Contents,
     InvalidModelError,
-    ModelServer,
-    check_layout,
     models_in,
     packed,
     target_model,
@@ -31,9 +26,8 @@ from multi_model_endpoint.artifacts import (
 
 from .bucket import bucket_problems, bucket_warnings, key_problems, place_problems
 from .keys import DECRYPT, ENCRYPT, grant_key
+from .served import ServedModels
 from .stored_model import StoredModel
-
-PROGRAM = "SAGEMAKER_PROGRAM"
 
 _COPY_LIMIT = 5 * 1024**3  # of S3's CopyObject
 
@@ -114,10 +108,7 @@ class ModelStore(Construct):
         self._models = Construct(self, "Models")
         self._first_upload = DependencyGroup()
         self._permission: list[IDependable] | None = None
-        self._stored: dict[str, tuple[StoredModel, Contents]] = {}
-        self._unchecked: set[str] = set()
-        self._servers: list[ModelServer] = []
-        self._instance_types: list[str] = []
+        self._served = ServedModels(self)
         if bucket is not None:
             warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
         elif removal_policy == cdk.RemovalPolicy.DESTROY and not auto_delete_objects:
@@ -140,7 +131,7 @@ class ModelStore(Construct):
         an unchanged one is not uploaded again. Adding a model adds one resource to the stack and changes no other; what
         was uploaded stays when the model or the stack is removed.
 
-        As soon as a container serves the store, its models are checked for the layout that the image's framework loads:
+        As soon as an endpoint serves the store, its models are checked for the layout that the image's framework loads:
         Triton, XGBoost, scikit-learn, PyTorch and TensorFlow. When containers of two frameworks serve it, each model
         must suit both, unless it is added with ``check_layout=False``.
 
@@ -206,44 +197,6 @@ class ModelStore(Construct):
             raise_if_any(where, problems)
             return {name: self._add(name, artifact, check_layout) for name, artifact in artifacts.items()}
 
-    def expect(self, family: str | None, environment: Mapping[str, str]) -> None:
-        """Check the models, also those that are added later, for the layout that a container loads.
-
-        ``MultiModelContainer`` calls it.
-
-        Args:
-            family: The image's family; None for one that is not known, and not checked.
-            environment: The container's variables, of which ``SAGEMAKER_PROGRAM`` names the inference script. What
-                XGBoost's image loads is the script's business where there is one.
-
-        Raises:
-            InvalidEndpointError: If a model's layout is wrong; it lists what is wrong with any of them.
-        """
-        if family == "xgboost" and environment.get(PROGRAM):
-            return
-        program = environment.get(PROGRAM, "inference.py")
-        server = ModelServer(family, None if is_token(program) else program)
-        if server in self._servers:
-            return
-        findings = {
-            name: check_layout(contents, server)
-            for name, (_, contents) in self._stored.items()
-            if name not in self._unchecked
-        }
-        raise_if_any(self, [f"{name}: {problem}" for name, found in findings.items() for problem in found.problems])
-        self._servers.append(server)
-        for name, found in findings.items():
-            warn(self._stored[name][0], found.warnings)
-
-    def expect_instances(self, instance_type: str) -> None:
-        """Check the models, also those that are added later, for whether instances can hold them; warn where not.
-
-        ``MultiModelEndpoint`` calls it.
-        """
-        self._instance_types.append(instance_type)
-        for model, contents in self._stored.values():
-            warn(model, advise.model_size(contents.size, instance_type))
-
     @checked
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
@@ -291,22 +244,28 @@ class ModelStore(Construct):
                 f"path must pack to at most 5 GiB, the limit of S3's CopyObject, got {size} bytes: upload it with "
                 "'mme push'"
             )
-        for server in self._servers if check else ():
-            problems += check_layout(artifact.contents, server).problems
+        if check:
+            problems += self._served.problems(artifact.contents)
         return artifact, problems
 
     def _add(self, name: str, artifact: Artifact, check: bool) -> StoredModel:
-        model = StoredModel(self._models, _construct_id(name), store=self, name=name, artifact=artifact)
-        if not self._stored:
+        model = StoredModel(
+            self._models,
+            _construct_id(name),
+            name=name,
+            artifact=artifact,
+            bucket=self.bucket,
+            prefix=self.prefix,
+            permit=self._permit_upload,
+        )
+        if not self._served.models:
             self._first_upload.add(model)
-        self._stored[name] = (model, artifact.contents)
-        if not check:
-            self._unchecked.add(name)
-        for server in self._servers if check else ():
-            warn(model, check_layout(artifact.contents, server).warnings)
-        for instance_type in self._instance_types:
-            warn(model, advise.model_size(artifact.contents.size, instance_type))
+        self._served.add(name, model, artifact.contents, check=check)
         return model
+
+    def _serve(self, family: str | None, environment: Mapping[str, str], instance_type: str) -> None:
+        """Be told by an endpoint what serves the models, which are then checked for it."""
+        self._served.serve(family, environment, instance_type)
 
     def _grant_objects(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
         return iam.Grant.add_to_principal(
@@ -337,11 +296,11 @@ class ModelStore(Construct):
             auto_delete_objects=auto_delete_objects or None,
         )
 
-    def _upload_permission(self, uploader: iam.IPrincipal, asset: s3_assets.Asset) -> Sequence[IDependable]:
-        """What the uploads wait for. Granted once, so that a further model changes no policy."""
+    def _permit_upload(self, uploader: iam.IPrincipal, source: s3.IBucket) -> Sequence[IDependable]:
+        """Allow the uploads, and return what they wait for. Granted once: a further model changes no policy."""
         if self._permission is None:
             read = iam.Grant.add_to_principal(
-                grantee=uploader, actions=["s3:GetObject"], resource_arns=[asset.bucket.arn_for_objects("*")]
+                grantee=uploader, actions=["s3:GetObject"], resource_arns=[source.arn_for_objects("*")]
             )
             write = self._grant_objects(uploader, "s3:PutObject")
             key = self.bucket.encryption_key

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import custom_resources as cr
-from constructs import Construct, IConstruct
+from constructs import Construct, IConstruct, IDependable
 
 from cdk_multi_model_endpoint._rules.errors import warn
 from multi_model_endpoint.artifacts import Artifact, target_model
 
 from .asset import packed_asset
-
-if TYPE_CHECKING:
-    from .store import ModelStore
 
 # A stack has at most 500 resources, of which the rest of an endpoint takes some 30
 _MODELS_ADVISED = 300
@@ -32,54 +32,72 @@ class StoredModel(Construct):
 
     Attributes:
         target_model: What to send in ``TargetModel`` to invoke it, such as ``resnet-1a2b3c4d.tar.gz``.
+        asset: The packed model, in the bucket that the deployment copies it from.
+        uploads: What copies it, with all other models of the stack.
     """
 
     target_model: str
+    asset: s3_assets.Asset
+    uploads: ModelUploads
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, store: ModelStore, name: str, artifact: Artifact
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        artifact: Artifact,
+        bucket: s3.IBucket,
+        prefix: str,
+        permit: Callable[[iam.IPrincipal, s3.IBucket], Sequence[IDependable]],
     ) -> None:
         super().__init__(scope, construct_id)
         self.target_model = target_model(name, artifact.digest)
-        asset = packed_asset(self, artifact)
+        self.asset = packed_asset(self, artifact)
         copy = cr.AwsSdkCall(
             service="S3",
             action="copyObject",
             parameters={
-                "Bucket": store.bucket.bucket_name,
-                "Key": f"{store.prefix}{self.target_model}",
-                "CopySource": f"{asset.s3_bucket_name}/{asset.s3_object_key}",
+                "Bucket": bucket.bucket_name,
+                "Key": f"{prefix}{self.target_model}",
+                "CopySource": f"{self.asset.s3_bucket_name}/{self.asset.s3_object_key}",
             },
             physical_resource_id=cr.PhysicalResourceId.of(name),
             output_paths=["CopyObjectResult.ETag"],
         )
-        uploads = Uploads.of(self)
+        self.uploads = ModelUploads._of(self)
         upload = cr.AwsCustomResource(
             self,
-            "Upload" if uploads.function is None else "OwnUpload",  # its function can't be changed in place
+            "Upload" if self.uploads._own is None else "OwnUpload",  # its function can't be changed in place
             on_create=copy,
             on_update=copy,
             install_latest_aws_sdk=False,
-            role=uploads.role,
-            log_group=uploads.log_group,
+            role=self.uploads.role,
+            log_group=self.uploads.log_group,
             timeout=_TIMEOUT,
         )
-        if uploads.function is not None:
+        if self.uploads._own is not None:
             resource = cast(cdk.CfnResource, upload.node.find_child("Resource").node.default_child)
-            resource.add_property_override("ServiceToken", uploads.function.attr_arn)
-        upload.node.add_dependency(*store._upload_permission(uploads.role, asset))
-        uploads.count()
+            resource.add_property_override("ServiceToken", self.uploads._own.attr_arn)
+        upload.node.add_dependency(*permit(self.uploads.role, self.asset.bucket))
+        self.uploads._count()
 
 
-class Uploads(Construct):
-    """A stack's one role and log group for uploads.
+class ModelUploads(Construct):
+    """What uploads the models of a stack: one function with its role and its log group, for all stores.
 
-    One, because all ``AwsCustomResource`` of a stack share one function, with the role and the timeout of the first.
-    Where that is not ours but the user's, the uploads get a function of their own, with the same code.
+    Found by ``StoredModel.uploads``, for instance to acknowledge findings on it.
 
     Attributes:
-        function: The function of their own; None where they have the shared one.
+        role: The function's role.
+        log_group: The function's log group, kept for a month.
     """
+
+    # One, because all ``AwsCustomResource`` of a stack share one function, with the role and the timeout of the first.
+    # Where that is not ours but the user's, the uploads get a function of their own, with the same code.
+
+    role: iam.Role
+    log_group: logs.LogGroup
 
     _ID = "ModelUploads"
     _SHARED = f"AWS{cr.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}"
@@ -92,11 +110,17 @@ class Uploads(Construct):
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
         self._models = 0
+        self._stack = scope
         shared = scope.node.try_find_child(self._SHARED)
-        self.function = None if shared is None else self._create_function(shared)
+        self._own = None if shared is None else self._create_function(shared)
+
+    @property
+    def function(self) -> IConstruct:
+        """The function: the one that the stack's ``AwsCustomResource`` share, or one of the uploads' own."""
+        return self._stack.node.find_child(self._SHARED) if self._own is None else self._own
 
     @classmethod
-    def of(cls, scope: Construct) -> Uploads:
+    def _of(cls, scope: Construct) -> ModelUploads:
         """The one of a construct's stack."""
         stack, construct_id = cdk.Stack.of(scope), cls._ID
         while (existing := stack.node.try_find_child(construct_id)) is not None:
@@ -120,7 +144,7 @@ class Uploads(Construct):
         function.node.add_dependency(self.role)
         return function
 
-    def count(self) -> None:
+    def _count(self) -> None:
         """Count one more upload, and warn well before CloudFormation's limits."""
         self._models += 1
         if self._models == _MODELS_ADVISED + 1:

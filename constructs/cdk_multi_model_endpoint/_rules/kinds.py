@@ -80,6 +80,8 @@ def _problems(
         if get_origin(hint) is Unpack:
             of_options = _hints(get_args(hint)[0])
             for name, option in value.items():
+                if name not in of_options:
+                    raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}")
                 if option is not None:  # for the CDK it is the same as one that is left out
                     yield from _problem(name, option, of_options.get(name))
         elif signature.parameters[argument].kind is inspect.Parameter.VAR_POSITIONAL:

@@ -44,7 +44,7 @@ class DataCapture:
     json_content_types: Sequence[str] = ()
     encryption_key: kms.IKey | None = None
 
-    def problems(self, stack: cdk.Stack) -> Iterator[str]:
+    def _problems(self, stack: cdk.Stack) -> Iterator[str]:
         """What SageMaker would refuse."""
         for key in (self.encryption_key, self.bucket.encryption_key):
             yield from key_problems("data_capture bucket", stack, key)
@@ -54,7 +54,7 @@ class DataCapture:
         yield from validate.content_types("data_capture json_content_types", self.json_content_types)
         yield from validate.destination("data_capture prefix", _url(self.bucket, self.prefix))
 
-    def render(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
+    def _render(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
         """The capture as the endpoint configuration has it."""
         header = None
         if self.csv_content_types or self.json_content_types:
@@ -91,13 +91,13 @@ class CoreDump:
     prefix: str = "core-dumps/"
     encryption_key: kms.IKey | None = None
 
-    def problems(self, stack: cdk.Stack) -> Iterator[str]:
+    def _problems(self, stack: cdk.Stack) -> Iterator[str]:
         """What SageMaker would refuse."""
         for key in (self.encryption_key, self.bucket.encryption_key):
             yield from key_problems("core_dump bucket", stack, key)
         yield from validate.destination("core_dump prefix", _url(self.bucket, self.prefix))
 
-    def render(self) -> sagemaker.CfnEndpointConfig.CoreDumpConfigProperty:
+    def _render(self) -> sagemaker.CfnEndpointConfig.CoreDumpConfigProperty:
         """The dump as a variant has it."""
         return sagemaker.CfnEndpointConfig.CoreDumpConfigProperty(
             destination_s3_uri=_url(self.bucket, self.prefix),

@@ -16,11 +16,11 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
 from cdk_multi_model_endpoint._rules.tokens import is_token
 
+from .dashboard import widgets
 from .metrics import InvocationHttpResponseCode
 from .variant import ProductionVariant
 
 _ERRORS_5XX = InvocationHttpResponseCode.INVOCATION_5XX_ERRORS
-_ERRORS_4XX = InvocationHttpResponseCode.INVOCATION_4XX_ERRORS
 
 
 @checked_fields
@@ -117,7 +117,7 @@ class EndpointMonitoring(Construct):
             self,
             "Dashboard",
             default_interval=cdk.Duration.hours(3),
-            widgets=[row for variant in variants for row in _widgets(variant)],
+            widgets=[row for variant in variants for row in widgets(variant)],
         )
         if alarm_topic is not None:
             self.add_alarm_action(actions.SnsAction(alarm_topic))
@@ -193,103 +193,3 @@ class EndpointMonitoring(Construct):
             evaluation_periods=3,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-
-
-def _widgets(variant: ProductionVariant) -> list[list[cloudwatch.IWidget]]:
-    """The dashboard's rows for one variant: what its callers see, and why."""
-    minute = cdk.Duration.minutes(1)
-
-    def graph(
-        title: str, unit: str, left: list[cloudwatch.IMetric], ratios: list[cloudwatch.IMetric] | None = None
-    ) -> cloudwatch.IWidget:
-        return cloudwatch.GraphWidget(
-            title=f"{variant.variant_name}: {title}",
-            width=8,
-            left=left,
-            left_y_axis=cloudwatch.YAxisProps(label=unit, min=0, show_units=False),
-            right=ratios,
-            right_y_axis=cloudwatch.YAxisProps(label="ratio", min=0, max=1, show_units=False) if ratios else None,
-        )
-
-    def quotient(label: str, metric: cloudwatch.Metric, divisor: int) -> cloudwatch.IMetric:
-        key = label.replace(" ", "_")
-        return cloudwatch.MathExpression(
-            expression=f"{key} / {divisor}", using_metrics={key: metric}, label=label, period=minute
-        )
-
-    def milliseconds(label: str, microseconds: cloudwatch.Metric) -> cloudwatch.IMetric:
-        return quotient(label, microseconds, 1_000)
-
-    def seconds(label: str, microseconds: cloudwatch.Metric) -> cloudwatch.IMetric:
-        return quotient(label, microseconds, 1_000_000)
-
-    utilizations = [
-        variant.metric_cpu_utilization(period=minute, label="CPU (100 per vCPU)"),
-        variant.metric_memory_utilization(period=minute, label="memory"),
-        variant.metric_disk_utilization(period=minute, label="disk"),
-    ]
-    known = validate.known_instance_type(variant.instance_type)
-    if known is not None and known.gpus:
-        utilizations += [
-            variant.metric_gpu_utilization(period=minute, label="GPU (100 per GPU)"),
-            variant.metric_gpu_memory_utilization(period=minute, label="GPU memory (100 per GPU)"),
-        ]
-    return [
-        [
-            graph(
-                "traffic",
-                "requests a minute",
-                [
-                    variant.metric_invocations(period=minute, label="all instances"),
-                    variant.metric_invocations_per_instance(period=minute, label="each instance"),
-                ],
-            ),
-            graph(
-                "errors",
-                "requests a minute",
-                [
-                    variant.metric_invocation_response_code(
-                        _ERRORS_4XX, period=minute, label="4XX", color=cloudwatch.Color.ORANGE
-                    ),
-                    variant.metric_invocation_response_code(
-                        _ERRORS_5XX, period=minute, label="5XX", color=cloudwatch.Color.RED
-                    ),
-                    variant.metric_invocation_model_errors(
-                        period=minute, label="not 2XX from the container", color=cloudwatch.Color.PURPLE
-                    ),
-                ],
-            ),
-            graph(
-                "latency",
-                "milliseconds",
-                [
-                    milliseconds("model p50", variant.metric_model_latency(period=minute, statistic="p50")),
-                    milliseconds("model p99", variant.metric_model_latency(period=minute, statistic="p99")),
-                    milliseconds("overhead p50", variant.metric_overhead_latency(period=minute, statistic="p50")),
-                ],
-            ),
-        ],
-        [
-            graph(
-                "loading",
-                "seconds",
-                [
-                    seconds("wait p99", variant.metric_model_loading_wait_time(period=minute, statistic="p99")),
-                    seconds("download", variant.metric_model_downloading_time(period=minute)),
-                    seconds("load", variant.metric_model_loading_time(period=minute)),
-                ],
-            ),
-            graph(
-                "models in memory",
-                "models",
-                [
-                    variant.metric_loaded_model_count(period=minute, statistic="Sum", label="loaded, all instances"),
-                    variant.metric_model_unloading_time(
-                        period=minute, statistic="SampleCount", label="unloads a minute"
-                    ),
-                ],
-                [variant.metric_model_cache_hit(period=minute, label="cache hit ratio")],
-            ),
-            graph("instances", "percent", list(utilizations)),
-        ],
-    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypedDict
 
 import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
@@ -30,14 +31,12 @@ class RoutingStrategy(Enum):
     RANDOM = "RANDOM"
 
 
-@dataclass(frozen=True, kw_only=True)
-class VariantOptions:
-    """What the arguments of ``MultiModelEndpoint`` or ``add_variant`` say of one variant; they are documented there."""
+class VariantOptions(TypedDict, total=False):
+    """What ``MultiModelEndpoint`` and its ``add_variant`` take for a variant and can be left out.
 
-    variant_name: str
-    instance_type: str
-    initial_instance_count: int
-    initial_variant_weight: float
+    ``MultiModelEndpoint`` describes them.
+    """
+
     volume_size: cdk.Size | None
     model_data_download_timeout: cdk.Duration | None
     container_startup_health_check_timeout: cdk.Duration | None
@@ -45,6 +44,17 @@ class VariantOptions:
     enable_ssm_access: bool
     core_dump: CoreDump | None
     routing_strategy: RoutingStrategy | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What the arguments of ``MultiModelEndpoint`` or ``add_variant`` say of one variant."""
+
+    variant_name: str
+    instance_type: str
+    initial_instance_count: int
+    initial_variant_weight: float
+    options: VariantOptions
 
     def id(self, scope: Construct) -> str:
         """The name as a part of construct ids, which can't have tokens."""
@@ -57,12 +67,13 @@ class VariantOptions:
         yield from validate.architecture("instance_type", self.instance_type, image.architecture)
         yield from validate.at_least("initial_instance_count", self.initial_instance_count, 1)
         yield from validate.at_least("initial_variant_weight", self.initial_variant_weight, 0)
-        yield from gibibytes_problems("volume_size", self.volume_size, 1, 512)
-        for argument in ("model_data_download_timeout", "container_startup_health_check_timeout"):
-            yield from seconds_problems(argument, getattr(self, argument), 60, 3600)
-
-        if self.core_dump is not None:
-            yield from self.core_dump.problems(stack)
+        yield from gibibytes_problems("volume_size", self.options.get("volume_size"), 1, 512)
+        download = self.options.get("model_data_download_timeout")
+        yield from seconds_problems("model_data_download_timeout", download, 60, 3600)
+        startup = self.options.get("container_startup_health_check_timeout")
+        yield from seconds_problems("container_startup_health_check_timeout", startup, 60, 3600)
+        if (core_dump := self.options.get("core_dump")) is not None:
+            yield from core_dump._problems(stack)
 
     def warnings(self, image: InferenceImage, image_uri: str) -> Iterator[tuple[str, str]]:
         """What AWS advises against, with the ids to acknowledge it by."""
@@ -70,29 +81,34 @@ class VariantOptions:
         yield from advise.instance_type("instance_type", self.instance_type)
         yield from advise.image_label(image.family, image.multi_model)
         yield from advise.gpu_image("instance_type", self.instance_type, image.family)
-        if self.volume_size is not None:
+        if self.options.get("volume_size") is not None:
             yield from advise.volume("instance_type", self.instance_type)
-        yield from advise.inference_ami_version(self.inference_ami_version, self.instance_type, image_uri)
-        if self.routing_strategy is not None:
-            yield from advise.routing_strategy(self.routing_strategy.value)
+        ami = self.options.get("inference_ami_version")
+        yield from advise.inference_ami_version(ami, self.instance_type, image_uri)
+        if (routing := self.options.get("routing_strategy")) is not None:
+            yield from advise.routing_strategy(routing.value)
 
     def render(self, model: sagemaker.CfnModel) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
         """The variant as the endpoint configuration has it."""
+        options = self.options
+        core_dump, routing = options.get("core_dump"), options.get("routing_strategy")
         return sagemaker.CfnEndpointConfig.ProductionVariantProperty(
             variant_name=self.variant_name,
             model_name=model.attr_model_name,
             instance_type=self.instance_type,
             initial_instance_count=self.initial_instance_count,
             initial_variant_weight=self.initial_variant_weight,
-            volume_size_in_gb=gibibytes(self.volume_size),
-            model_data_download_timeout_in_seconds=seconds(self.model_data_download_timeout),
-            container_startup_health_check_timeout_in_seconds=seconds(self.container_startup_health_check_timeout),
-            inference_ami_version=self.inference_ami_version,
-            enable_ssm_access=self.enable_ssm_access or None,
-            core_dump_config=None if self.core_dump is None else self.core_dump.render(),
+            volume_size_in_gb=gibibytes(options.get("volume_size")),
+            model_data_download_timeout_in_seconds=seconds(options.get("model_data_download_timeout")),
+            container_startup_health_check_timeout_in_seconds=seconds(
+                options.get("container_startup_health_check_timeout")
+            ),
+            inference_ami_version=options.get("inference_ami_version"),
+            enable_ssm_access=options.get("enable_ssm_access") or None,
+            core_dump_config=None if core_dump is None else core_dump._render(),
             routing_config=None
-            if self.routing_strategy is None
-            else sagemaker.CfnEndpointConfig.RoutingConfigProperty(routing_strategy=self.routing_strategy.value),
+            if routing is None
+            else sagemaker.CfnEndpointConfig.RoutingConfigProperty(routing_strategy=routing.value),
         )
 
 
@@ -116,14 +132,14 @@ class ProductionVariant(VariantMetrics):
         scope: Construct,
         endpoint: sagemaker.CfnEndpoint,
         endpoint_name: str,
-        options: VariantOptions,
+        variant: Variant,
         model_cache: bool,
         on_autoscaled: Callable[[], None],
     ) -> None:
-        super().__init__(scope, endpoint_name, options.variant_name)
-        self._id = options.id(scope)
-        self.instance_type = options.instance_type
-        self.initial_instance_count = options.initial_instance_count
+        super().__init__(scope, endpoint_name, variant.variant_name)
+        self._id = variant.id(scope)
+        self.instance_type = variant.instance_type
+        self.initial_instance_count = variant.initial_instance_count
         self.model_cache = model_cache
         self._scope = scope
         self._endpoint = endpoint
