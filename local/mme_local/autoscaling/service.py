@@ -13,10 +13,11 @@ from mme_local.autoscaling.metrics import CloudWatch, LocalCloudWatch
 from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, check_addressed
 from mme_local.autoscaling.scaler import Scaler
 from mme_local.aws.errors import UnknownOperation
+from mme_local.aws.permissions import Permission
 from mme_local.aws.protocol import Answer, answer_json
+from mme_local.aws.scope import Scope
 from mme_local.aws.shapes import check_request
-from mme_local.sagemaker import SageMaker, Scope
-from mme_local.sagemaker.permissions import Permission
+from mme_local.sagemaker import SageMaker
 
 SERVICE = "application-autoscaling"
 TARGET_PREFIX = "AnyScaleFrontendService."
@@ -107,7 +108,7 @@ def needed(scope: Scope, target: str) -> Permission:
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsapplicationautoscaling.html
     """
-    resource = f"arn:aws:{SERVICE}:{scope.region}:{scope.account}:scalable-target/*"
+    resource = scope.arn(SERVICE, "scalable-target/*")
     return Permission(f"{SERVICE}:{target.removeprefix(TARGET_PREFIX)}", resource)
 
 

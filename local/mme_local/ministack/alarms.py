@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
-from mme_local.sagemaker import Scope
+from mme_local.aws.scope import Scope
 
 Alarm = MutableMapping[str, Any]
 

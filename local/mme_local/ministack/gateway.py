@@ -21,6 +21,7 @@ import structlog
 
 from mme_local import autoscaling
 from mme_local.aws.provisioning import Kind, Provisions
+from mme_local.aws.scope import Scope
 from mme_local.hosting.plane import Hosting
 from mme_local.hosting.spec import MAX_BODY
 from mme_local.ministack.alarms import PolicyAlarms, evaluate_alarms_as_cloudwatch_does
@@ -31,7 +32,7 @@ from mme_local.ministack.iam import Iam, random_credentials_for_functions
 from mme_local.ministack.log_groups import do_as_cloudwatch_logs_does
 from mme_local.ministack.networks import have_types_of_networks
 from mme_local.ministack.tagging import show_resources
-from mme_local.sagemaker import SageMaker, Scope, runtime
+from mme_local.sagemaker import SageMaker, runtime
 from mme_local.sagemaker.alarms import CloudWatchAlarms
 from mme_local.sagemaker.cloudformation import TYPES, Provisioner
 from mme_local.sagemaker.permissions import needed, needed_to_invoke

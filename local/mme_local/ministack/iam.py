@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from contextvars import Context
 from typing import Any
 
-from mme_local.sagemaker import Scope
-from mme_local.sagemaker.permissions import Permission
+from mme_local.aws.permissions import Permission
+from mme_local.aws.scope import Scope
 
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 

@@ -9,8 +9,10 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mme_local.sagemaker import SageMaker, Scope, ValidationError
-from mme_local.sagemaker.tags import tag_list
+from mme_local.aws.scope import Scope
+from mme_local.aws.tags import tag_list
+from mme_local.sagemaker import SageMaker, ValidationError
+from mme_local.sagemaker.records import RECORD_TYPES
 
 
 def show_resources(sagemaker: SageMaker, scope: Callable[[], Scope]) -> None:
@@ -24,8 +26,8 @@ def show_resources(sagemaker: SageMaker, scope: Callable[[], Scope]) -> None:
 
     def collect() -> Iterator[tuple[str, list[dict[str, str]]]]:
         region = sagemaker.region(scope())
-        for shelf in (region.models, region.configs, region.endpoints):
-            for record in shelf:
+        for record_type in RECORD_TYPES:
+            for record in region.shelf(record_type):
                 if record.tags:  # what never had a tag is not known there
                     yield record.arn, tag_list(record.tags)
 

@@ -15,9 +15,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import structlog
-from botocore.config import Config
+
+from mme_local.hosting import loopback
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -194,12 +194,7 @@ class Publisher:
 
     def _client(self, region: str) -> Any:
         if region not in self._clients:
-            self._clients[region] = boto3.session.Session().client(
-                "cloudwatch",
-                endpoint_url=self._endpoint_url,
-                region_name=region,
-                config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
-            )
+            self._clients[region] = loopback.client("cloudwatch", self._endpoint_url, region)
         return self._clients[region]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from mme_local.aws.protocol import Answer, answer_json
+from mme_local.aws.scope import Scope
 from mme_local.aws.shapes import check_request
 from mme_local.hosting.plane import Hosting
 from mme_local.sagemaker import models, tags
@@ -16,7 +17,7 @@ from mme_local.sagemaker.endpoints import Endpoints
 from mme_local.sagemaker.errors import UnknownOperation, ValidationError
 from mme_local.sagemaker.guardrails import Alarms, Clock
 from mme_local.sagemaker.permissions import Roles
-from mme_local.sagemaker.records import Region, Scope
+from mme_local.sagemaker.records import Region
 
 log = structlog.get_logger(__name__)
 
