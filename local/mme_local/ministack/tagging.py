@@ -1,11 +1,7 @@
-"""SageMaker's resources in the Resource Groups Tagging API, which MiniStack answers for.
-
-A part of the gateway, as ``iam`` is: only these know MiniStack's internals.
-"""
+"""SageMaker's resources in the Resource Groups Tagging API, which MiniStack answers for."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +18,7 @@ def show_resources(sagemaker: SageMaker, scope: Callable[[], Scope]) -> None:
         sagemaker: Whose resources they are.
         scope: The account and region of the present request.
     """
-    tagging: Any = importlib.import_module("ministack.services.tagging")
+    from ministack.services import tagging
 
     def collect() -> Iterator[tuple[str, list[dict[str, str]]]]:
         region = sagemaker.region(scope())

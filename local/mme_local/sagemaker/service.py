@@ -21,6 +21,9 @@ from mme_local.sagemaker.records import Region
 
 log = structlog.get_logger(__name__)
 
+SERVICE = "sagemaker"
+TARGET_PREFIX = "SageMaker."
+
 Operation = Callable[[Region, Mapping[str, Any]], dict[str, Any]]
 
 
@@ -69,14 +72,14 @@ class SageMaker:
         """Check a request and run it; ``SageMakerError`` for whatever the API refuses."""
         if operation not in self._operations:
             raise UnknownOperation(f"mme-local has no {operation}; it has {', '.join(sorted(self._operations))}.")
-        return self._operations[operation](self.region(scope), check_request("sagemaker", operation, request))
+        return self._operations[operation](self.region(scope), check_request(SERVICE, operation, request))
 
     def answer(self, scope: Scope, target: str, body: bytes) -> Answer:
         """Answer one request of the JSON protocol; ``target`` is the ``X-Amz-Target`` header."""
 
         def call(request: Any) -> dict[str, Any]:
-            if not target.startswith("SageMaker."):
+            if not target.startswith(TARGET_PREFIX):
                 raise ValidationError("mme-local answers the SageMaker API and InvokeEndpoint.")
-            return self.call(scope, target.removeprefix("SageMaker."), request)
+            return self.call(scope, target.removeprefix(TARGET_PREFIX), request)
 
         return answer_json(call, body)
