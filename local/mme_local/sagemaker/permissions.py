@@ -7,14 +7,15 @@ from typing import Any, Protocol
 
 from mme_local.aws.permissions import Permission
 from mme_local.aws.scope import Scope
+from mme_local.hosting.headers import TARGET_CONTAINER, TARGET_MODEL
 from mme_local.hosting.spec import split_s3_url
 from mme_local.sagemaker.errors import ValidationError
 from mme_local.sagemaker.records import RECORD_TYPES, Endpoint, Model, arn
 
 PRINCIPAL = "sagemaker.amazonaws.com"
 _TARGETS = {
-    "sagemaker:TargetModel": "x-amzn-sagemaker-target-model",
-    "sagemaker:TargetContainerHostname": "x-amzn-sagemaker-target-container-hostname",
+    "sagemaker:TargetModel": TARGET_MODEL,
+    "sagemaker:TargetContainerHostname": TARGET_CONTAINER,
 }
 
 
