@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -65,3 +67,25 @@ def test_packages_share_one_version(root: Path) -> None:
 def test_packages_have_the_licence(root: Path) -> None:
     text = (root / "LICENSE").read_text()
     assert [(root / source / "LICENSE").read_text() for source in ("toolkit", "local")] == [text, text]
+
+
+@pytest.mark.parametrize("folder", ["hosting", "sagemaker"])
+def test_linter_refuses_ministack_outside_of_its_folder(root: Path, tmp_path: Path, folder: str) -> None:
+    shutil.copytree(root / "local" / "mme_local", tmp_path / "mme_local")
+    command = ["lint-imports", "--config", str(root / "pyproject.toml"), "--contract", "ministack", "--no-cache"]
+
+    def lint() -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert lint().returncode == 0
+    (tmp_path / "mme_local" / folder / "intruder.py").write_text("def peek():\n    from ministack import app\n")
+    refused = lint()
+    assert refused.returncode == 1
+    assert f"mme_local.{folder}.intruder -> ministack" in refused.stdout
+
+
+def test_no_module_imports_another_by_a_string(root: Path) -> None:
+    """Import-linter would not see it; a container's program is the one thing whose name is known at run time only."""
+    found = [path for path in (root / "local").rglob("*.py") if "import_module(" in path.read_text()]
+    assert [path.name for path in found] == ["import_program.py"]

@@ -48,7 +48,7 @@ class TestXGBoost:
         assert "at its root, 'xgboost-model', got 'output/xgboost-model': move it there" in problem(findings)
 
     def test_refuses_what_would_be_loaded_as_a_booster(self, tmp_path: Path) -> None:
-        findings = check(tmp_path, "sagemaker-xgboost", {"xgboost-model": "", "inference.py": ""})
+        findings = check(tmp_path, "xgboost", {"xgboost-model": "", "inference.py": ""})
         assert "got 'inference.py': move it to a sub-folder" in problem(findings)
 
     def test_warns_of_several_models(self, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ class TestPyTorch:
         assert check(tmp_path, "pytorch", {name: "", "a.pth": "", "b.pth": ""}) == Findings()
 
     def test_refuses_anything_else(self, tmp_path: Path) -> None:
-        findings = check(tmp_path, "pytorch-inference", {"weights.bin": ""})
+        findings = check(tmp_path, "pytorch", {"weights.bin": ""})
         assert "'code/inference.py' with a model_fn, or a TorchScript model as 'model.pt'" in problem(findings)
 
     def test_warns_of_another_name(self, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ class TestTensorFlow:
         assert way_out in message
 
     def test_warns_of_a_script_that_is_not_read(self, tmp_path: Path) -> None:
-        findings = check(tmp_path, "tensorflow-inference", {"1/saved_model.pb": "", "code/inference.py": ""})
+        findings = check(tmp_path, "tensorflow", {"1/saved_model.pb": "", "code/inference.py": ""})
         assert warning(findings) == "tensorflowInferenceScript"
 
 

@@ -32,7 +32,6 @@ DESTINATION_MAX = 512
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _ENDPOINT_ARN = re.compile(r"arn:[^:]+:sagemaker:[^:]+:[^:]+:endpoint/[^/:]+")
 _ENVIRONMENT_KEY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_TARGET_MODEL = re.compile(r"[!-~][ -~]*")
 _CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _RESERVED = ("SAGEMAKER_MULTI_MODEL",)
@@ -246,7 +245,7 @@ def target_model_pattern(value: str) -> Iterator[str]:
             f"target_models must be relative to the store's prefix, got {value!r}: it would match nothing, "
             f"write {value.lstrip('/')!r}"
         )
-    elif not _TARGET_MODEL.fullmatch(value):
+    elif not packing.TARGET_MODEL_PATTERN.fullmatch(value):
         yield f"target_models must be printable ASCII characters that don't start with a blank, got {value!r}"
 
 

@@ -46,7 +46,7 @@ def put(account: Account, request: Mapping[str, Any], now: float) -> dict[str, A
     resource = f"scheduledAction:{uuid.uuid4()}:resource/{NAMESPACE}/{target.resource_id}:scheduledActionName/{name}"
     target.actions[name] = ScheduledAction(
         name,
-        account.arn("autoscaling", resource) if old is None else old.arn,
+        account.scope.arn("autoscaling", resource) if old is None else old.arn,
         schedule,
         {**request, "Schedule": expression},
         now if old is None else old.created,

@@ -15,9 +15,9 @@ from mme_local.autoscaling.records import ScalableTarget
 from mme_local.autoscaling.service import SERVICE, AutoScaling
 from mme_local.aws.errors import ServiceError
 from mme_local.aws.provisioning import OnLoop, Properties, PropertyError, Provisioned, coerced_properties
+from mme_local.aws.scope import Scope
 from mme_local.aws.shapes import input_shape
-from mme_local.sagemaker import Scope
-from mme_local.sagemaker.tags import tag_map
+from mme_local.aws.tags import tag_map
 
 _ADDRESS = ("ResourceId", "ScalableDimension", "ServiceNamespace")
 _FLAGS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")

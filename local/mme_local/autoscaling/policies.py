@@ -61,7 +61,7 @@ def put(account: Account, request: Mapping[str, Any], now: float) -> dict[str, A
             metric=_predefined(configuration),
         )
     resource = f"scalingPolicy:{uuid.uuid4()}:resource/{NAMESPACE}/{target.resource_id}:policyName/{name}"
-    arn = account.arn("autoscaling", resource) if old is None else old.arn
+    arn = account.scope.arn("autoscaling", resource) if old is None else old.arn
     policy = Policy(name, arn, kind, configuration, now if old is None else old.created)
     account.keep(target, policy)
     return {"PolicyARN": arn, "Alarms": account.alarms.describe(policy)}

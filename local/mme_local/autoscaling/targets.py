@@ -43,7 +43,7 @@ def register(account: Account, request: Mapping[str, Any], sagemaker: SageMaker,
         _check_tags(tags)
         target = ScalableTarget(
             resource_id,
-            account.arn("application-autoscaling", f"scalable-target/{uuid.uuid4().hex}"),
+            account.scope.arn("application-autoscaling", f"scalable-target/{uuid.uuid4().hex}"),
             minimum,
             maximum,
             now,

@@ -44,6 +44,11 @@ class ContainerSpec:
     model_cache: bool = True
     hostname: str | None = None
 
+    @property
+    def repository(self) -> str:
+        """The last element of the image's repository: ``sagemaker-xgboost`` of ``…/sagemaker-xgboost:3.2-0``."""
+        return self.image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
 
 @dataclass(frozen=True)
 class VariantSpec:

@@ -1,16 +1,12 @@
-"""MiniStack's CloudWatch alarms: evaluated as CloudWatch evaluates them, and made for scaling policies.
-
-A part of the gateway, as ``iam`` is: only these know MiniStack's internals.
-"""
+"""MiniStack's CloudWatch alarms: evaluated as CloudWatch evaluates them, and made for scaling policies."""
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
-from mme_local.sagemaker import Scope
+from mme_local.aws.scope import Scope
 
 Alarm = MutableMapping[str, Any]
 
@@ -21,7 +17,8 @@ def evaluate_alarms_as_cloudwatch_does() -> None:
     MiniStack takes the metric of all endpoints and fleets together, and keeps an alarm in the state ALARM as long as
     no more data arrive: after one rollback no deployment would start again.
     """
-    cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
+    from ministack.services import cloudwatch
+
     evaluate = cloudwatch._evaluate_alarm
     if getattr(evaluate, "evaluates_as_cloudwatch_does", False):
         return
@@ -59,8 +56,10 @@ class PolicyAlarms:
     """The alarms that trigger scaling policies. All methods run on the event loop, where MiniStack answers, too."""
 
     def __init__(self) -> None:
-        self._cloudwatch: Any = importlib.import_module("ministack.services.cloudwatch")
-        self._scope: Any = importlib.import_module("ministack.core.responses").request_scope
+        from ministack.core.responses import request_scope
+        from ministack.services import cloudwatch
+
+        self._cloudwatch, self._scope = cloudwatch, request_scope
 
     def triggering(self, scope: Scope, policy_arn: str) -> dict[str, str]:
         """The ARNs of the alarms that trigger a policy, by the alarms' names."""

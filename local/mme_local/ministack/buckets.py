@@ -1,11 +1,7 @@
-"""MiniStack's S3, made to do as S3 does: buckets that are not empty stay, template tags count, and so does ``aws/s3``.
-
-A part of the gateway, as ``iam`` is: only these know MiniStack's internals.
-"""
+"""MiniStack's S3, made to do as S3 does: buckets that are not empty stay, template tags and ``aws/s3`` count."""
 
 from __future__ import annotations
 
-import importlib
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +15,9 @@ _KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 
 def do_as_s3_does() -> None:
     """Mend what S3 does otherwise, in MiniStack's API and in its CloudFormation."""
-    s3: Any = importlib.import_module("ministack.services.s3")
-    provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+    from ministack.services import s3
+    from ministack.services.cloudformation import provisioners
+
     if getattr(s3._resolve_sse_write_headers, "knows_the_managed_key", False):
         return
     _encrypt_with_the_managed_key(s3)
@@ -44,7 +41,8 @@ def _encrypt_with_the_managed_key(s3: Any) -> None:
 
 def _managed_key() -> str:
     """The ARN of the account's key ``aws/s3``, the same all the time; its policy lets everybody use it through S3."""
-    responses: Any = importlib.import_module("ministack.core.responses")
+    from ministack.core import responses
+
     region, account = responses.get_region(), responses.get_account_id()
     return f"arn:aws:kms:{region}:{account}:key/{uuid.uuid5(uuid.NAMESPACE_URL, f'{region}/{account}/aws/s3')}"
 

@@ -1,12 +1,10 @@
 """Who may come in: programs that know the credentials of this start, and no web page.
 
-A part of the gateway, as ``iam`` is: it knows MiniStack's internals. MiniStack itself takes any access key,
-and most of its paths take none.
+MiniStack itself takes any access key, and most of its paths take none.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import secrets
@@ -51,10 +49,10 @@ class Door:
     """
 
     def __init__(self, own: Credentials) -> None:
+        from ministack.core import iam_evaluator, responses, router
+
         self._own = own.access_key.encode()
-        self._router: Any = importlib.import_module("ministack.core.router")
-        self._evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
-        self._responses: Any = importlib.import_module("ministack.core.responses")
+        self._router, self._evaluator, self._responses = router, iam_evaluator, responses
 
     async def admit(self, scope: Mapping[str, Any], receive: Receive) -> Answer | Receive:
         """Why the request stays outside; otherwise the way to read its body, of which some may have been read."""
@@ -98,12 +96,13 @@ class Door:
 
     def _is_awaited(self, path: str) -> bool:
         """Whether CloudFormation waits for this answer of a custom resource, or signal, whose address is random."""
+        from ministack.services.cloudformation import custom_resource, wait_conditions
+
         place, _, token = path.removeprefix("/_ministack/").partition("/")
         if place == "cfn-response":
-            return token in importlib.import_module("ministack.services.cloudformation.custom_resource")._pending
+            return token in custom_resource._pending
         if place == "cfn-signal":
-            waits = importlib.import_module("ministack.services.cloudformation.wait_conditions")
-            return bool(waits.has_handle(token))
+            return bool(wait_conditions.has_handle(token))
         return False
 
 

@@ -1,14 +1,11 @@
 """MiniStack with our SageMaker in it, as one ASGI application.
 
-This module knows MiniStack's internals, and so do ``door``, ``iam``, ``alarms``, ``buckets``, ``networks``, ``tagging``
-and ``log_groups``, parts of it; no other does. They are private,
-so its version is pinned and tests/local/control_plane/test_ministack.py fails when one moves.
+MiniStack reads the process environment while it is imported, so functions import it, here and in the whole folder.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import os
 import uuid
@@ -19,8 +16,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from mme_local import autoscaling
+from mme_local import autoscaling, sagemaker
+from mme_local.aws.permissions import Permission
+from mme_local.aws.protocol import Answer
 from mme_local.aws.provisioning import Kind, Provisions
+from mme_local.aws.scope import Scope
 from mme_local.hosting.plane import Hosting
 from mme_local.hosting.spec import MAX_BODY
 from mme_local.ministack.alarms import PolicyAlarms, evaluate_alarms_as_cloudwatch_does
@@ -31,7 +31,7 @@ from mme_local.ministack.iam import Iam, random_credentials_for_functions
 from mme_local.ministack.log_groups import do_as_cloudwatch_logs_does
 from mme_local.ministack.networks import have_types_of_networks
 from mme_local.ministack.tagging import show_resources
-from mme_local.sagemaker import SageMaker, Scope, runtime
+from mme_local.sagemaker import SageMaker, runtime
 from mme_local.sagemaker.alarms import CloudWatchAlarms
 from mme_local.sagemaker.cloudformation import TYPES, Provisioner
 from mme_local.sagemaker.permissions import needed, needed_to_invoke
@@ -42,6 +42,9 @@ K = TypeVar("K", bound=Kind)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Needed = Callable[[Scope, str, Any], Iterable[Permission]]
+"""The permissions that an operation needs, with its request parsed as far as it is JSON."""
+Answers = Callable[[Scope, str, bytes], Answer]
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -90,11 +93,13 @@ class Gateway:
     """
 
     def __init__(self, hosting: Hosting, credentials: Credentials, on_startup: Callable[[], None]) -> None:
+        from ministack import app
+        from ministack.core import router
+        from ministack.core.sigv4 import decode_header_value
+
         self._hosting = hosting
         self._on_startup = on_startup
-        self._ministack: Any = importlib.import_module("ministack.app")
-        self._router: Any = importlib.import_module("ministack.core.router")
-        self._decoded: Any = importlib.import_module("ministack.core.sigv4").decode_header_value
+        self._ministack, self._router, self._decoded = app, router, decode_header_value
         self._door = Door(credentials)
         self._iam = Iam() if self._ministack.AUTH else None
         random_credentials_for_functions(self._ministack.AUTH)
@@ -103,8 +108,8 @@ class Gateway:
         self._provisioner = Provisioner(self.sagemaker, _request_scope)
         self.autoscaling = autoscaling.AutoScaling(self.sagemaker, PolicyAlarms())
         self._scaling_provisioner = autoscaling.Provisioner(self.autoscaling, _request_scope)
-        self._plug_in_service()
-        self._plug_in_scaling()
+        self._plug_in(sagemaker.SERVICE, sagemaker.TARGET_PREFIX, needed, self.sagemaker.answer)
+        self._plug_in(autoscaling.SERVICE, autoscaling.TARGET_PREFIX, autoscaling.needed, self.autoscaling.answer)
         evaluate_alarms_as_cloudwatch_does()
         do_as_cloudwatch_logs_does()
         do_as_s3_does()
@@ -166,55 +171,42 @@ class Gateway:
         await self.autoscaling.scaler.close()
         await self.sagemaker.endpoints.close()
         await self._hosting.close()
-        workers = importlib.import_module("ministack.core.lambda_runtime")
-        await asyncio.to_thread(workers.reset)
+        from ministack.core import lambda_runtime
 
-    def _plug_in_service(self) -> None:
-        async def handle(
-            method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
-        ) -> tuple[int, dict[str, str], bytes]:
-            region = _request_scope()
-            target = headers.get("x-amz-target", "")
-            if self._iam is None:
-                return self.sagemaker.answer(region, target, body)
-            # MiniStack has checked the signature; it does not know what these calls need
-            key = self._router.extract_access_key_id(headers, query)
-            if (call := runtime.call(method, path)) is not None:
-                there = self.sagemaker.endpoints.scope(call.endpoint) or region
-                permission = needed_to_invoke(there, call.endpoint, headers, call.operation)
-                if refusal := self._iam.refusal(key, region, [permission]):
-                    return _denied(403, "Message", refusal)
-                status, answer, content = await self._answer_call(call, headers, body)
-                return status, dict(answer), content
-            operation = target.removeprefix("SageMaker.")
-            if refusal := self._iam.refusal(key, region, needed(region, operation, _parsed(body))):
-                return _denied(400, "message", refusal)
-            return self.sagemaker.answer(region, target, body)
+        await asyncio.to_thread(lambda_runtime.reset)
 
-        # without it the first request looks the name up in all 400 of botocore's service models, for three seconds
-        self._router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}
-        self._ministack.SERVICE_HANDLERS["sagemaker"] = handle
-
-    def _plug_in_scaling(self) -> None:
+    def _plug_in(self, service: str, prefix: str, needed: Needed, answer: Answers) -> None:
         async def handle(
             method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
         ) -> tuple[int, dict[str, str], bytes]:
             scope = _request_scope()
             target = headers.get("x-amz-target", "")
             if self._iam is not None:
+                # MiniStack has checked the signature; it does not know what these calls need
                 key = self._router.extract_access_key_id(headers, query)
-                permission = autoscaling.needed(scope, target)
-                if refusal := self._iam.refusal(key, scope, [permission]):
+                if (call := runtime.call(method, path)) is not None:
+                    return await self._answer_if_allowed(self._iam, key, scope, call, headers, body)
+                if refusal := self._iam.refusal(key, scope, needed(scope, target.removeprefix(prefix), _parsed(body))):
                     return _denied(400, "message", refusal)
-            return self.autoscaling.answer(scope, target, body)
+            return answer(scope, target, body)
 
-        patterns = {"target_prefixes": [autoscaling.TARGET_PREFIX], "host_patterns": []}
-        self._router.SERVICE_PATTERNS[autoscaling.SERVICE] = patterns
-        self._ministack.SERVICE_HANDLERS[autoscaling.SERVICE] = handle
+        # without it the first request looks the name up in all 400 of botocore's service models, for three seconds
+        self._router.SERVICE_PATTERNS[service] = {"target_prefixes": [prefix], "host_patterns": []}
+        self._ministack.SERVICE_HANDLERS[service] = handle
+
+    async def _answer_if_allowed(
+        self, iam: Iam, key: str, scope: Scope, call: runtime.Call, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        there = self.sagemaker.endpoints.scope(call.endpoint) or scope
+        permission = needed_to_invoke(there, call.endpoint, headers, call.operation)
+        if refusal := iam.refusal(key, scope, [permission]):
+            return _denied(403, "Message", refusal)
+        status, answer, content = await self._answer_call(call, headers, body)
+        return status, dict(answer), content
 
     def _plug_in_resource_types(self, provisioner: Provisions[K], kinds: Iterable[K]) -> None:
-        provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
-        stacks: Any = importlib.import_module("ministack.services.cloudformation.stacks")
+        from ministack.services.cloudformation import provisioners, stacks
+
         ours = {kind.name for kind in kinds}
         for kind in kinds:
             provisioners._RESOURCE_HANDLERS[kind.name] = _resource_handlers(provisioner, kind)
@@ -305,5 +297,6 @@ def _parsed(body: bytes) -> Any:
 
 
 def _request_scope() -> Scope:
-    responses = importlib.import_module("ministack.core.responses")
+    from ministack.core import responses
+
     return Scope(responses.get_account_id(), responses.get_region())

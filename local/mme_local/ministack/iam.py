@@ -1,11 +1,7 @@
-"""MiniStack's evaluation of IAM policies, put to use where MiniStack does not do so itself.
-
-A part of the gateway, as ``alarms`` is: only these know MiniStack's internals.
-"""
+"""MiniStack's evaluation of IAM policies, put to use where MiniStack does not do so itself."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -14,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from contextvars import Context
 from typing import Any
 
-from mme_local.sagemaker import Scope
-from mme_local.sagemaker.permissions import Permission
+from mme_local.aws.permissions import Permission
+from mme_local.aws.scope import Scope
 
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 
@@ -24,17 +20,18 @@ class Iam:
     """MiniStack's evaluation of policies, for the calls that it does not evaluate by itself, and for roles."""
 
     def __init__(self) -> None:
-        self._actions: Any = importlib.import_module("ministack.core.iam_actions")
-        self._evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
-        self._responses: Any = importlib.import_module("ministack.core.responses")
-        self._roles: Any = importlib.import_module("ministack.services.iam")._roles
+        from ministack import app
+        from ministack.core import iam_actions, iam_evaluator, responses
+        from ministack.services import iam
+
+        self._actions, self._evaluator, self._responses = iam_actions, iam_evaluator, responses
+        self._roles = iam._roles
         self._pin_origin = self._evaluator.pin_request_origin
         _resolve_policy_variables(self._evaluator)
         _verify_every_signature(self._evaluator)
         _take_keys_as_spelled(self._actions)
         # AWS is called over TLS, and buckets deny what is not, those of `cdk bootstrap` among them; here the requests
         # never leave the machine
-        app: Any = importlib.import_module("ministack.app")
         app.pin_request_origin = lambda address, _: self._pin_origin(address, True)
 
     def refusal(self, access_key: str, scope: Scope, permissions: Iterable[Permission]) -> str | None:
@@ -95,6 +92,8 @@ def role_credentials(role_arn: str, session_name: str = "SageMaker") -> tuple[st
     AWS services assume roles without an API call that could be made here, so the session is entered into MiniStack's
     table.
     """
+    from ministack.services import sts
+
     if (role_arn, session_name) not in _sessions:
         role = role_arn.rpartition("/")[2]
         key, secret, token = f"ASIA{secrets.token_hex(8).upper()}", secrets.token_hex(20), secrets.token_hex(32)
@@ -104,13 +103,15 @@ def role_credentials(role_arn: str, session_name: str = "SageMaker") -> tuple[st
             "SecretAccessKey": secret,
             "SessionToken": token,
         }
-        importlib.import_module("ministack.services.sts").register_session(key, session)
+        sts.register_session(key, session)
         _sessions[role_arn, session_name] = key, secret, token
     return _sessions[role_arn, session_name]
 
 
 def random_credentials_for_functions(enforced: bool) -> None:
     """Give Lambda functions credentials that nobody can guess: MiniStack makes them from account, function and role."""
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
 
     def credentials(config: Mapping[str, Any]) -> dict[str, str]:
         if enforced:
@@ -119,8 +120,7 @@ def random_credentials_for_functions(enforced: bool) -> None:
             key, secret, token = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], ""
         return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
-    for module in ("ministack.core.lambda_runtime", "ministack.services.lambda_svc"):
-        importlib.import_module(module).execution_credentials = credentials  # type: ignore[attr-defined]
+    lambda_runtime.execution_credentials = lambda_svc.execution_credentials = credentials
 
 
 def _verify_every_signature(evaluator: Any) -> None:

@@ -1,11 +1,7 @@
-"""MiniStack's CloudWatch Logs: made to forget an endpoint's oldest output, and to make no log group anew in a stack.
-
-A part of the gateway, as ``iam`` is: only these know MiniStack's internals.
-"""
+"""MiniStack's CloudWatch Logs: made to forget an endpoint's oldest output, and to make no log group anew in a stack."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +16,8 @@ _BESIDE = 1000
 
 def do_as_cloudwatch_logs_does() -> None:
     """Mend what CloudWatch Logs does otherwise; but in memory, an endpoint's log group keeps its newest events only."""
-    logs: Any = importlib.import_module("ministack.services.cloudwatch_logs")
+    from ministack.services import cloudwatch_logs as logs
+
     if getattr(logs._put_log_events, "forgets", False):
         return
     _bound_log_groups(logs)
@@ -43,7 +40,8 @@ def _bound_log_groups(logs: Any) -> None:
 
 def _mend_the_type(logs: Any) -> None:
     """Let ``AWS::Logs::LogGroup`` refuse a name that is taken, whose group MiniStack would empty, and name others."""
-    provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+    from ministack.services.cloudformation import provisioners
+
     handlers = provisioners._RESOURCE_HANDLERS["AWS::Logs::LogGroup"]
     create, update = handlers["create"], handlers["update"]
 

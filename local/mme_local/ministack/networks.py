@@ -1,12 +1,10 @@
 """The CloudFormation types of VPCs and connections that MiniStack's EC2 has and its CloudFormation does not.
 
-A part of the gateway, as ``iam`` is: only these know MiniStack's internals. There is no network behind any of
-this: containers run on this machine.
+There is no network behind any of this: containers run on this machine.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -33,8 +31,9 @@ _CREATE_ONLY = {
 
 def have_types_of_networks() -> None:
     """Enter the types into MiniStack's tables."""
-    ec2: Any = importlib.import_module("ministack.services.ec2")
-    provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+    from ministack.services import ec2
+    from ministack.services.cloudformation import provisioners
+
     handlers = provisioners._RESOURCE_HANDLERS
     handlers[ADDRESS], handlers[GATEWAY] = _addresses_and_gateways(ec2, provisioners)
     handlers[INGRESS] = _rules(ec2, provisioners, "IpPermissions")

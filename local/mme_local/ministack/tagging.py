@@ -1,16 +1,14 @@
-"""SageMaker's resources in the Resource Groups Tagging API, which MiniStack answers for.
-
-A part of the gateway, as ``iam`` is: only these know MiniStack's internals.
-"""
+"""SageMaker's resources in the Resource Groups Tagging API, which MiniStack answers for."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mme_local.sagemaker import SageMaker, Scope, ValidationError
-from mme_local.sagemaker.tags import tag_list
+from mme_local.aws.scope import Scope
+from mme_local.aws.tags import tag_list
+from mme_local.sagemaker import SageMaker, ValidationError
+from mme_local.sagemaker.records import RECORD_TYPES
 
 
 def show_resources(sagemaker: SageMaker, scope: Callable[[], Scope]) -> None:
@@ -20,12 +18,12 @@ def show_resources(sagemaker: SageMaker, scope: Callable[[], Scope]) -> None:
         sagemaker: Whose resources they are.
         scope: The account and region of the present request.
     """
-    tagging: Any = importlib.import_module("ministack.services.tagging")
+    from ministack.services import tagging
 
     def collect() -> Iterator[tuple[str, list[dict[str, str]]]]:
         region = sagemaker.region(scope())
-        for shelf in (region.models, region.configs, region.endpoints):
-            for record in shelf:
+        for record_type in RECORD_TYPES:
+            for record in region.shelf(record_type):
                 if record.tags:  # what never had a tag is not known there
                     yield record.arn, tag_list(record.tags)
 

@@ -7,12 +7,13 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
+from mme_local.hosting.headers import CUSTOM_ATTRIBUTES
 from mme_local.hosting.spec import EndpointSpec
 from mme_local.platform.artifacts import remove_tree
 from mme_local.platform.errors import ServiceUnavailable, ValidationError
 from mme_local.platform.instance import Surroundings, content_type
 from mme_local.platform.metrics import Publisher
-from mme_local.platform.request import CUSTOM_ATTRIBUTES, Invocation
+from mme_local.platform.request import Invocation
 from mme_local.platform.variant import Variant
 from mme_local.servers.base import ServerError
 

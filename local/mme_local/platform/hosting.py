@@ -51,7 +51,7 @@ class LocalHosting:
             limit but the server's own 507 when left out.
         disk_budget: Bytes that the model files of one instance should stay below.
         max_instances: Most instances of one variant, whatever its configuration asks for.
-        server_factory: Makes a server for a container; ``mme_local.servers.server_for`` when left out.
+        server_factory: Makes a server for a container; ``mme_local.servers.choice.server_for`` when left out.
         account_id: The account that messages and metrics name.
         region: The region that S3 is asked in and messages name.
         role_credentials: Access key, secret and token of an execution role's session, with which its models' artifacts
@@ -292,6 +292,6 @@ class LocalHosting:
 
 
 def _real_servers() -> ServerFactory:
-    from mme_local.servers import server_for
+    from mme_local.servers.choice import server_for
 
     return server_for

@@ -7,14 +7,16 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
+from mme_local.hosting.headers import (
+    CUSTOM_ATTRIBUTES,
+    INFERENCE_COMPONENT,
+    INFERENCE_ID,
+    TARGET_CONTAINER,
+    TARGET_MODEL,
+    TARGET_VARIANT,
+)
 from mme_local.hosting.spec import MAX_BODY, VariantSpec
 from mme_local.platform.errors import ValidationError
-
-TARGET_MODEL: Final = "x-amzn-sagemaker-target-model"
-TARGET_VARIANT: Final = "x-amzn-sagemaker-target-variant"
-TARGET_CONTAINER: Final = "x-amzn-sagemaker-target-container-hostname"
-INFERENCE_COMPONENT: Final = "x-amzn-sagemaker-inference-component"
-CUSTOM_ATTRIBUTES: Final = "x-amzn-sagemaker-custom-attributes"
 
 _LIMITS: Final = {
     TARGET_VARIANT: ("targetVariant", 63),
@@ -23,9 +25,10 @@ _LIMITS: Final = {
     CUSTOM_ATTRIBUTES: ("customAttributes", 1024),
     "content-type": ("contentType", 1024),
     "accept": ("accept", 1024),
-    "x-amzn-sagemaker-inference-id": ("inferenceId", 64),
+    INFERENCE_ID: ("inferenceId", 64),
 }
-# The API's \A\S[\p{Print}]*\z: blanks are printable, control characters are not.
+# What the API takes, more than the names that we give to models.
+# Its pattern is \A\S[\p{Print}]*\z: blanks are printable, control characters are not.
 _TARGET_MODEL: Final = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 _FORWARDED: Final = ("content-type", "accept", CUSTOM_ATTRIBUTES)
 

@@ -14,15 +14,14 @@ from pathlib import Path
 import aiohttp
 from multidict import CIMultiDict
 
+from mme_local.hosting.headers import CUSTOM_ATTRIBUTES, TARGET_MODEL_SENT
 from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
 from mme_local.servers.connections import Connections
 from mme_local.servers.process import PORT, Launch, ServerProcess, log_excerpt, shorten
 
-_TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
-_CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
-_REQUEST_HEADERS = frozenset({"content-type", "accept", _CUSTOM_ATTRIBUTES})
-_RESPONSE_HEADERS = frozenset({b"content-type", _CUSTOM_ATTRIBUTES.encode()})
+_REQUEST_HEADERS = frozenset({"content-type", "accept", CUSTOM_ATTRIBUTES})
+_RESPONSE_HEADERS = frozenset({b"content-type", CUSTOM_ATTRIBUTES.encode()})
 
 _PING = aiohttp.ClientTimeout(total=2)
 _LOAD = aiohttp.ClientTimeout(total=360)
@@ -180,7 +179,7 @@ class HttpModelServer(ABC):
         if self._connections is None:
             raise ServerError(f"{self.title} is not running")
         forwarded = {key: value for key, value in headers.items() if key.lower() in _REQUEST_HEADERS}
-        forwarded[_TARGET_MODEL] = target_model
+        forwarded[TARGET_MODEL_SENT] = target_model
         try:
             status, answered, answer = await self._connections.post(
                 _path(name), forwarded.items(), body, _INVOKE_SECONDS
@@ -197,7 +196,7 @@ class HttpModelServer(ABC):
     ) -> tuple[int, bytes]:
         if self._control is None:
             raise ServerError(f"{self.title} is not running")
-        headers = {_TARGET_MODEL: target_model, "Content-Type": "application/json"}
+        headers = {TARGET_MODEL_SENT: target_model, "Content-Type": "application/json"}
         try:
             async with self._control.request(
                 method, self._base + path, json=json, headers=headers, timeout=_LOAD

@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 
 from mme_local.hosting.spec import ContainerSpec
-from mme_local.servers import repository_of
 from mme_local.servers.base import ModelDied, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer, model_key
 from mme_local.servers.handlers import in_model
@@ -75,12 +74,11 @@ class MultiModelServer(HttpModelServer):
 
     def __init__(self, container: ContainerSpec, work_dir: Path) -> None:
         super().__init__(container, work_dir)
-        repository = repository_of(container.image)
-        if repository not in HANDLERS:
-            raise UnsupportedImage(f"there is no handler for models of {repository!r} on Multi Model Server")
+        if container.repository not in HANDLERS:
+            raise UnsupportedImage(f"there is no handler for models of {container.repository!r} on Multi Model Server")
         self._program = container.environment.get("SAGEMAKER_PROGRAM", "")
         self._code = container.environment.get("SAGEMAKER_SUBMIT_DIRECTORY") or "/opt/ml/code"
-        self._handler = (_SCRIPT_HANDLERS if self._program else HANDLERS)[repository]
+        self._handler = (_SCRIPT_HANDLERS if self._program else HANDLERS)[container.repository]
 
     def _prepare(self) -> Launch:
         importing = self._import_program()

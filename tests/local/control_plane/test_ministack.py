@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from mme_local.aws.scope import Scope
 from mme_local.hosting.plane import NoServers
 from mme_local.ministack.credentials import Credentials
 from mme_local.ministack.gateway import Gateway
-from mme_local.sagemaker import Scope
 from mme_local.sagemaker.cloudformation import TYPES
 
 CREDENTIALS = Credentials.random()

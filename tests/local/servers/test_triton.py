@@ -12,8 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from mme_local.servers import contract, server_for
+from mme_local.servers import contract
 from mme_local.servers.base import LoadError, ServerError, UnsupportedImage
+from mme_local.servers.choice import server_for
 from mme_local.servers.process import LaunchRefused, ServerProcess
 from mme_local.servers.triton import serve_options
 

@@ -9,12 +9,20 @@ from .archive import Artifact, Contents, inspect, packed
 from .errors import InvalidModelError
 from .findings import Findings
 from .layout import ModelServer, check_layout
-from .naming import DIGEST_LENGTH, OBJECT_KEY_MAX, model_name_problems, object_key_problems, target_model
+from .naming import (
+    DIGEST_LENGTH,
+    OBJECT_KEY_MAX,
+    TARGET_MODEL_PATTERN,
+    model_name_problems,
+    object_key_problems,
+    target_model,
+)
 from .sources import models_in
 
 __all__ = [
     "DIGEST_LENGTH",
     "OBJECT_KEY_MAX",
+    "TARGET_MODEL_PATTERN",
     "Artifact",
     "Contents",
     "Findings",

@@ -33,7 +33,7 @@ class ModelServer:
 def check_layout(contents: Contents, server: ModelServer) -> Findings:
     """Check a model against what its server expects."""
     findings = Findings()
-    check = _CHECKS.get(server.family or "")
+    check = CHECKS.get(server.family or "")
     if check is not None:
         check(contents, server.program, findings)
     return findings
@@ -138,18 +138,10 @@ def _shown(contents: Contents) -> str:
 
 _Check = Callable[[Contents, str | None, Findings], None]
 
-_CHECKS: dict[str, _Check] = {
+CHECKS: dict[str, _Check] = {
     "pytorch": _pytorch,
-    "pytorch-inference": _pytorch,
-    "pytorch-inference-arm64": _pytorch,
-    "pytorch-inference-graviton": _pytorch,
-    "sagemaker-scikit-learn": _sklearn,
     "sagemaker-tritonserver": _triton,
-    "sagemaker-xgboost": _xgboost,
     "sklearn": _sklearn,
     "tensorflow": _tensorflow,
-    "tensorflow-inference": _tensorflow,
-    "tensorflow-inference-arm64": _tensorflow,
-    "tensorflow-inference-graviton": _tensorflow,
     "xgboost": _xgboost,
 }

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 DIGEST_LENGTH = 8
 OBJECT_KEY_MAX = 1024
 
-_TARGET_MODEL = re.compile(r"[!-~][ -~]*")
+TARGET_MODEL_PATTERN = re.compile(r"[!-~][ -~]*")
+"""The names that we give, and patterns of them: the API takes printable characters beyond ASCII, too."""
 
 
 def target_model(name: str, digest: str) -> str:
@@ -18,7 +19,7 @@ def target_model(name: str, digest: str) -> str:
 
 def model_name_problems(argument: str, value: str) -> Iterator[str]:
     """What is wrong with a name relative to the prefix, without what is added to make it a ``TargetModel``."""
-    if not _TARGET_MODEL.fullmatch(value):
+    if not TARGET_MODEL_PATTERN.fullmatch(value):
         yield f"{argument} must be printable ASCII characters that don't start with a blank, got {value!r}"
     elif any(part in ("", ".", "..") for part in value.split("/")):
         yield f"{argument} must be a relative path such as 'resnet' or 'tenant_a/resnet', got {value!r}"
