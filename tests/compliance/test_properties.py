@@ -74,6 +74,15 @@ def test_every_argument_named_in_a_row_exists(tables: dict[str, dict[str, str]],
             assert name in known, f"{path}: {name}"
 
 
+def test_every_argument_of_an_endpoint_is_in_a_table(tables: dict[str, dict[str, str]]) -> None:
+    elsewhere = {"self", "scope", "construct_id", "options", "log_retention", "log_removal_policy"}
+    rows = " ".join(text for rows in tables.values() for text in rows.values() if not text.startswith("not there"))
+    arguments = set(inspect.signature(library.MultiModelEndpoint.__init__).parameters) | {
+        *get_type_hints(VariantOptions)
+    }
+    assert {name for name in arguments - elsewhere if f"`{name}`" not in rows} == set()
+
+
 def names_of(exported: Any) -> set[str]:
     """The names of a class's members and of its constructor's and methods' arguments."""
     names = {name for name in dir(exported) if not name.startswith("_")}
@@ -82,12 +91,3 @@ def names_of(exported: Any) -> set[str]:
         if inspect.isfunction(function):
             names |= set(inspect.signature(function).parameters)
     return names
-
-
-def test_every_argument_of_an_endpoint_is_in_a_table(tables: dict[str, dict[str, str]]) -> None:
-    elsewhere = {"self", "scope", "construct_id", "options", "log_retention", "log_removal_policy"}
-    rows = " ".join(text for rows in tables.values() for text in rows.values() if not text.startswith("not there"))
-    arguments = set(inspect.signature(library.MultiModelEndpoint.__init__).parameters) | {
-        *get_type_hints(VariantOptions)
-    }
-    assert {name for name in arguments - elsewhere if f"`{name}`" not in rows} == set()

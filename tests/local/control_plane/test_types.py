@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from mme_local.sagemaker.cloudformation import TYPES
 
-NOUNS = [kind.noun for kind in TYPES]
+NOUNS = [kind.name.rpartition("::")[2] for kind in TYPES]
 
 
 @pytest.mark.parametrize("noun", NOUNS)
