@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 
-from tests.conftest import LocalEndpoint
+from mme_local.testing import LocalEndpoint
 
 from .conftest import KINDS, Answer, Callers, Endpoint, Site
 
