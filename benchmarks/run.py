@@ -26,7 +26,7 @@ from tabulate import tabulate
 from benchmarks.calls import Route
 from benchmarks.namespace import Namespace
 from benchmarks.serving import BUCKET, Local, listening, model, pack, serve
-from mme_local.platform.model import Model
+from mme_local.platform.model import InstanceModel
 
 MODELS = Path(__file__).parents[1] / "stacks" / "models"
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -100,7 +100,7 @@ async def compare(local: Local, title: str, program: str, sample_name: str) -> t
         async with new_session() as session, new_session(straight) as server_session:
             through = endpoint_route(local, session, sample_name, model(0), sample)
             # the server knows models by the platform's name for the artifact
-            name = Model(f"s3://{BUCKET}/{prefix}{model(0)}", model(0)).name
+            name = InstanceModel(f"s3://{BUCKET}/{prefix}{model(0)}", model(0)).name
             url = f"http://127.0.0.1:{where if isinstance(where, int) else 80}/models/{name}/invoke"
             direct = Route(server_session, url, through.headers, through.body)
             if await through.call() != await direct.call():

@@ -16,7 +16,7 @@ import structlog
 from mme_local.hosting.plane import HostingError
 from mme_local.hosting.spec import EndpointSpec, log_group
 from mme_local.platform.artifacts import ArtifactStore
-from mme_local.platform.errors import InvokeError, ValidationError
+from mme_local.platform.errors import InvalidRequest, InvokeError
 from mme_local.platform.failures import unexpected
 from mme_local.platform.fleet import Fleet
 from mme_local.platform.instance import ServerFactory, Surroundings
@@ -212,7 +212,7 @@ class LocalHosting:
         try:
             fleet = self._fleets.get(endpoint_name)
             if fleet is None:
-                raise ValidationError(f"Endpoint {endpoint_name} of account {self._account_id} not found.")
+                raise InvalidRequest(f"Endpoint {endpoint_name} of account {self._account_id} not found.")
             handover = self._handovers.get(endpoint_name)
             if handover is not None and self._chance.random() < handover.share:
                 fleet = handover.new

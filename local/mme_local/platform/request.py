@@ -16,7 +16,7 @@ from mme_local.hosting.headers import (
     TARGET_VARIANT,
 )
 from mme_local.hosting.spec import MAX_BODY, VariantSpec
-from mme_local.platform.errors import ValidationError
+from mme_local.platform.errors import InvalidRequest
 
 _LIMITS: Final = {
     TARGET_VARIANT: ("targetVariant", 63),
@@ -80,7 +80,7 @@ class Invocation:
             if value is not None and len(value) > limit:
                 raise _constraint(member, f"Member must have length less than or equal to {limit}")
         if INFERENCE_COMPONENT in headers:  # no endpoint here has any
-            raise ValidationError(
+            raise InvalidRequest(
                 "Inference Component Name header is not allowed for endpoints to which you dont plan to deploy"
                 " inference components. Please remove the Inference Component Name header and try again."
             )
@@ -98,24 +98,24 @@ class Invocation:
         With direct invocation it must name a container, which is then the only one that counts; elsewhere it must not.
 
         Raises:
-            ValidationError: In SageMaker's words, as far as they are known.
+            InvalidRequest: In SageMaker's words, as far as they are known.
         """
         containers = variant.containers
         if variant.direct:
             if self.target_container is None:
-                raise ValidationError(f"Request {uuid.uuid4()} is missing a target container hostname header.")
+                raise InvalidRequest(f"Request {uuid.uuid4()} is missing a target container hostname header.")
             containers = tuple(c for c in containers if c.hostname == self.target_container)
             if not containers:
-                raise ValidationError(
+                raise InvalidRequest(
                     f"Target container hostname {self.target_container} not found for endpoint {endpoint_name}."
                 )
         elif self.target_container is not None:
-            raise ValidationError("Target container hostname is supported only for endpoints with direct invocation.")
+            raise InvalidRequest("Target container hostname is supported only for endpoints with direct invocation.")
         multi_model = any(container.multi_model for container in containers)
         if multi_model and self.target_model is None:
-            raise ValidationError(f"Request {uuid.uuid4()} is missing a target model header.")
+            raise InvalidRequest(f"Request {uuid.uuid4()} is missing a target model header.")
         if not multi_model and self.target_model is not None:
-            raise ValidationError(
+            raise InvalidRequest(
                 f"Endpoint {endpoint_name} is not a multi-model endpoint and does not support target model header.",
                 code="TARGET_MODEL_HEADER_NOT_SUPPORTED",
             )
@@ -130,7 +130,7 @@ def artifact_url(prefix: str, target_model: str) -> str:
     return prefix + target_model
 
 
-def _constraint(member: str, constraint: str) -> ValidationError:
-    return ValidationError(
+def _constraint(member: str, constraint: str) -> InvalidRequest:
+    return InvalidRequest(
         f"1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"
     )

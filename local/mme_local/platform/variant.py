@@ -22,7 +22,7 @@ _HUNG_UP = 499
 """The status of a call whose caller is gone, as web servers count it."""
 
 
-class Variant:
+class RunningVariant:
     """The instances of a variant behind a router that knows which of them holds which model.
 
     Args:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from mme_local.hosting.spec import ContainerSpec
-from mme_local.servers.base import ModelServer, UnsupportedImage
+from mme_local.servers.base import ContainerServer, UnsupportedImage
 from mme_local.servers.mms import HANDLERS, MultiModelServer
 from mme_local.servers.triton import REPOSITORY, TritonServer
 
 
-def server_for(container: ContainerSpec, work_dir: Path) -> ModelServer:
+def server_for(container: ContainerSpec, work_dir: Path) -> ContainerServer:
     """The model server that stands in for the container's image.
 
     Args:

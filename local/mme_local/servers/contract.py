@@ -63,7 +63,7 @@ class HttpModelServer(ABC):
         """Remove what ``_url_of`` made."""
 
     async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - until the first ping
-        """See ``ModelServer``."""
+        """See ``ContainerServer``."""
         deadline = time.monotonic() + timeout
         self.work_dir.mkdir(parents=True, exist_ok=True)
         try:
@@ -106,7 +106,7 @@ class HttpModelServer(ABC):
         )
 
     async def stop(self) -> None:
-        """See ``ModelServer``."""
+        """See ``ContainerServer``."""
         sessions, self._session, self._control = (self._session, self._control), None, None
         for session in sessions:
             if session is not None:
@@ -126,7 +126,7 @@ class HttpModelServer(ABC):
         return log_excerpt(self.log)
 
     async def ping(self) -> bool:
-        """See ``ModelServer``; the regular occasion to keep the log short, too."""
+        """See ``ContainerServer``; the regular occasion to keep the log short, too."""
         shorten(self.log)
         if self._session is None:
             return False
@@ -137,7 +137,7 @@ class HttpModelServer(ABC):
             return False
 
     async def load(self, name: str, target_model: str, directory: Path) -> None:
-        """See ``ModelServer``; status 409 means that the model is loaded already, and stays so."""
+        """See ``ContainerServer``; status 409 means that the model is loaded already, and stays so."""
         url = await asyncio.to_thread(self._url_of, name, directory)
         request = {"model_name": model_key(name), "url": str(url)}
         status, body = await self._request("POST", "/models", target_model, request)
@@ -161,7 +161,7 @@ class HttpModelServer(ABC):
             await self._request("DELETE", f"/models/{model_key(name)}", target_model)
 
     async def unload(self, name: str) -> None:
-        """See ``ModelServer``."""
+        """See ``ContainerServer``."""
         target_model = self._loaded.pop(name, name)
         status, body = await self._request("DELETE", f"/models/{model_key(name)}", target_model)
         await asyncio.to_thread(self._forget, name)
@@ -169,13 +169,13 @@ class HttpModelServer(ABC):
             raise ServerError(f"{self.title} answered {status} to an unload: {body[:500].decode(errors='replace')}")
 
     async def abandon(self, name: str) -> None:
-        """See ``ModelServer``; calls of the model that wait for an answer get a ``ServerError``."""
+        """See ``ContainerServer``; calls of the model that wait for an answer get a ``ServerError``."""
         if self._connections is not None:
             self._connections.close(_path(name))
         await self.unload(name)
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
-        """See ``ModelServer``; response headers can be read in any case."""
+        """See ``ContainerServer``; response headers can be read in any case."""
         if self._connections is None:
             raise ServerError(f"{self.title} is not running")
         forwarded = {key: value for key, value in headers.items() if key.lower() in _REQUEST_HEADERS}

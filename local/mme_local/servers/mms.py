@@ -122,14 +122,14 @@ class MultiModelServer(HttpModelServer):
         return [sys.executable, "-m", "mme_local.servers.handlers.import_program", self._code, self._program]
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
-        """See ``ModelServer``; of a worker's two processes the server starts only one again, the second."""
+        """See ``ContainerServer``; of a worker's two processes the server starts only one again, the second."""
         response = await super().invoke(name, target_model, body, headers)
         if response.status >= 500 and b'"message": "Worker died."' in response.body:
             raise ModelDied(response)
         return response
 
     async def abandon(self, name: str) -> None:
-        """See ``ModelServer``.
+        """See ``ContainerServer``.
 
         The server ends the first of the model's two processes, and leaves the other, in which the model runs, to see
         that its connection is closed. One that hangs never looks.
