@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import constructs
@@ -65,3 +66,11 @@ def test_packages_share_one_version(root: Path) -> None:
 def test_packages_have_the_licence(root: Path) -> None:
     text = (root / "LICENSE").read_text()
     assert [(root / source / "LICENSE").read_text() for source in ("toolkit", "local")] == [text, text]
+
+
+def test_all_that_tests_need_is_pinned(root: Path) -> None:
+    pinned = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", (root / "requirements-dev.txt").read_text(), re.M)
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted = [line for name in ("cdk-multi-model-endpoint", "mme-local") for line in requires(name) or []]
+    names = {re.split(r"[^\w.-]", line)[0] for line in [*wanted, *settings["dependency-groups"]["dev"]]}
+    assert names - {*pinned} == {"multi-model-endpoint", "mme-local"}
