@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import constructs
 import pytest
+from packaging.requirements import Requirement
 
 import cdk_multi_model_endpoint
 import mme_local
@@ -58,6 +58,15 @@ def test_import_sorter_knows_constructs_as_third_party(root: Path) -> None:
     assert settings["tool"]["ruff"]["lint"]["isort"]["known-third-party"] == ["constructs"]
 
 
+def test_all_that_tests_need_is_pinned(root: Path) -> None:
+    lines = (root / "requirements-dev.txt").read_text().splitlines()
+    pinned = {Requirement(line).name for line in lines if line and not line.startswith((" ", "#"))}
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted = [line for name in ("cdk-multi-model-endpoint", "mme-local") for line in requires(name) or []]
+    names = {Requirement(line).name for line in [*wanted, *settings["dependency-groups"]["dev"]]}
+    assert names - pinned == {"multi-model-endpoint", "mme-local"}
+
+
 def test_packages_share_one_version(root: Path) -> None:
     expected = (root / "VERSION").read_text().strip()
     assert {version(name) for name in ("cdk-multi-model-endpoint", "multi-model-endpoint", "mme-local")} == {expected}
@@ -66,11 +75,3 @@ def test_packages_share_one_version(root: Path) -> None:
 def test_packages_have_the_licence(root: Path) -> None:
     text = (root / "LICENSE").read_text()
     assert [(root / source / "LICENSE").read_text() for source in ("toolkit", "local")] == [text, text]
-
-
-def test_all_that_tests_need_is_pinned(root: Path) -> None:
-    pinned = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", (root / "requirements-dev.txt").read_text(), re.M)
-    settings = tomllib.loads((root / "pyproject.toml").read_text())
-    wanted = [line for name in ("cdk-multi-model-endpoint", "mme-local") for line in requires(name) or []]
-    names = {re.split(r"[^\w.-]", line)[0] for line in [*wanted, *settings["dependency-groups"]["dev"]]}
-    assert names - {*pinned} == {"multi-model-endpoint", "mme-local"}
