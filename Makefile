@@ -36,7 +36,7 @@ test-deployments:
 test-others:
 	pytest --ignore tests/integration
 
-lint: install ## Check style and types
+lint: install ## Check style, types and layers
 	ruff check
 	ruff format --check
 	mypy

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import constructs
 import pytest
+from packaging.requirements import Requirement
 
 import cdk_multi_model_endpoint
 import mme_local
@@ -57,6 +58,15 @@ def test_linter_refuses_the_second_path_to_a_package(root: Path, tmp_path: Path,
 def test_import_sorter_knows_constructs_as_third_party(root: Path) -> None:
     settings = tomllib.loads((root / "pyproject.toml").read_text())
     assert settings["tool"]["ruff"]["lint"]["isort"]["known-third-party"] == ["constructs"]
+
+
+def test_all_that_tests_need_is_pinned(root: Path) -> None:
+    lines = (root / "requirements-dev.txt").read_text().splitlines()
+    pinned = {Requirement(line).name for line in lines if line and not line.startswith((" ", "#"))}
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted = [line for name in ("cdk-multi-model-endpoint", "mme-local") for line in requires(name) or []]
+    names = {Requirement(line).name for line in [*wanted, *settings["dependency-groups"]["dev"]]}
+    assert names - pinned == {"multi-model-endpoint", "mme-local"}
 
 
 def test_packages_share_one_version(root: Path) -> None:

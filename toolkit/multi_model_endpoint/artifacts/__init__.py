@@ -1,8 +1,7 @@
 """Models as endpoints want them: packed, named by content, and laid out as their framework expects.
 
 What ``ModelStore.add_model`` of the constructs and ``mme push`` have in common, so that both give a model the
-same name and refuse the same mistakes. It needs the standard library alone: the constructs must not need the ``local``
-extra, and the command must not need the CDK.
+same name and refuse the same mistakes. It needs the standard library alone.
 """
 
 from .archive import Artifact, Contents, inspect, packed
