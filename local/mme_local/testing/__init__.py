@@ -67,7 +67,7 @@ class LocalEndpoint:
             config: Options of ``botocore.config.Config``.
         """
         return boto3.session.Session().client(
-            service,
+            service,  # type: ignore[call-overload]  # the stubs know services by literal names
             endpoint_url=self.url,
             aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
