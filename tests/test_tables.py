@@ -6,22 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from cdk_multi_model_endpoint._rules.tables import InstanceType, aws_images, instance_types
+from cdk_multi_model_endpoint._rules.tables import InstanceType, instance_types
 from mme_local.platform.metrics import UNITS, VariantMetrics
 from mme_local.sagemaker import rules
-from multi_model_endpoint.artifacts import layout
-from multi_model_endpoint.publishing.command import FRAMEWORKS
-
-UNCHECKED = {
-    "djl-lmi",
-    "huggingface-pytorch",
-    "huggingface-tensorflow",
-    "knn",
-    "linear-learner",
-    "mxnet",
-    "randomcutforest",
-}
-"""Images whose models have no layout that we know; who adds a family writes its check, or its name here."""
 
 
 def families(has: Callable[[InstanceType], bool]) -> set[str]:
@@ -34,15 +21,6 @@ def test_the_local_endpoint_refuses_the_accelerators_that_the_library_refuses() 
 
 def test_the_local_endpoint_refuses_keys_where_the_library_does() -> None:
     assert families(lambda known: known.local_storage) == rules.NVME_FAMILIES
-
-
-def test_each_image_family_has_a_check_of_its_models_or_is_known_to_have_none() -> None:
-    assert {image.family for image in aws_images()} == layout.CHECKS.keys() | UNCHECKED
-    assert not layout.CHECKS.keys() & UNCHECKED
-
-
-def test_each_check_of_models_can_be_asked_for_on_the_command_line() -> None:
-    assert set(FRAMEWORKS.values()) == layout.CHECKS.keys()
 
 
 def test_a_metric_without_a_unit_is_not_counted() -> None:
