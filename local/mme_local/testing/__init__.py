@@ -96,7 +96,7 @@ def start(*options: str, log: Path, **settings: Any) -> LocalEndpoint:
     Raises:
         RuntimeError: If it does not start; with its log.
     """
-    command = [sys.executable, "-m", "mme_local", "--port", "0", "--exit-with-parent", *options]
+    command = [sys.executable, "-P", "-m", "mme_local", "--port", "0", "--exit-with-parent", *options]
     with log.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, **settings)  # noqa: S603
     assert process.stdout is not None

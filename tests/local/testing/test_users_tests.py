@@ -53,6 +53,12 @@ def test_it_is_gone_after_the_block() -> None:
     assert not aws.log.exists()
 
 
+def test_modules_of_the_users_project_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('the project was imported')")
+    with local_endpoint("--no-servers", cwd=tmp_path) as aws:
+        assert aws.client("s3").list_buckets()["Buckets"] == []
+
+
 def test_one_that_does_not_start_says_why() -> None:
     with pytest.raises(RuntimeError, match="No such option"), local_endpoint("--nonsense"):
         pass
