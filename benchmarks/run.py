@@ -1,6 +1,6 @@
 """What the local endpoint adds to its model servers: latency, throughput, memory.
 
-Everything in one run on one machine, so that only ratios and differences count: rounds through ``mme-local serve``
+Everything in one run on one machine, so that only ratios and differences count: rounds through ``mme serve``
 alternate with rounds straight to the very same server process, with the same HTTP client.
 
 Usage: ``python -m benchmarks.run`` (Linux); it prints the results and writes them beside this file.
@@ -15,7 +15,6 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,8 @@ from tabulate import tabulate
 
 from benchmarks.calls import Route
 from benchmarks.namespace import Namespace
-from benchmarks.serving import BUCKET, Local, listening_port, model, pack, serve
-from mme_local.platform.model import Model
+from benchmarks.serving import BUCKET, Local, listening, model, pack, serve
+from mme_local.platform.model import InstanceModel
 
 MODELS = Path(__file__).parents[1] / "stacks" / "models"
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -46,7 +45,7 @@ COLD_CALLS = 3
 
 def main() -> None:
     """Run the benchmark."""
-    with tempfile.TemporaryFile("w+") as log, serve(log) as local:
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder, "log.txt")) as local:
         report = asyncio.run(measure(local))
     print(report)
     RESULTS.write_text(report + "\n", encoding="utf-8")
@@ -92,11 +91,17 @@ async def compare(local: Local, title: str, program: str, sample_name: str) -> t
     prefix = f"{sample_name}/"
     local.upload(prefix, pack(MODELS / sample["server"] / sample_name), 0, 1)
     with local.endpoint(sample_name, program, prefix) as pid, closing(Namespace(pid)) as network:
-        async with new_session() as session, new_session(network.open_socket) as server_session:
+        where = listening(pid)
+        straight = (
+            aiohttp.UnixConnector(where, limit=0)
+            if isinstance(where, str)
+            else aiohttp.TCPConnector(limit=0, socket_factory=network.open_socket)
+        )
+        async with new_session() as session, new_session(straight) as server_session:
             through = endpoint_route(local, session, sample_name, model(0), sample)
             # the server knows models by the platform's name for the artifact
-            name = Model(f"s3://{BUCKET}/{prefix}{model(0)}", model(0)).name
-            url = f"http://127.0.0.1:{listening_port(pid)}/models/{name}/invoke"
+            name = InstanceModel(f"s3://{BUCKET}/{prefix}{model(0)}", model(0)).name
+            url = f"http://127.0.0.1:{where if isinstance(where, int) else 80}/models/{name}/invoke"
             direct = Route(server_session, url, through.headers, through.body)
             if await through.call() != await direct.call():
                 raise RuntimeError(f"{title} answers differently through the endpoint")
@@ -181,16 +186,18 @@ def find_sample(name: str) -> dict[str, Any]:
     return next(sample for sample in samples if sample["model"] == name)
 
 
-def new_session(socket_factory: Callable[..., Any] | None = None) -> aiohttp.ClientSession:
+def new_session(connector: aiohttp.BaseConnector | None = None) -> aiohttp.ClientSession:
     """A session that keeps its connections; the same for both ways."""
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, socket_factory=socket_factory))
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0) if connector is None else connector)
 
 
 def endpoint_route(
     local: Local, session: aiohttp.ClientSession, endpoint: str, target_model: str, sample: dict[str, Any]
 ) -> Route:
     """InvokeEndpoint as any AWS SDK would send it, the signature apart."""
+    key = local.environment["AWS_ACCESS_KEY_ID"]
     headers = {
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/sagemaker/aws4_request",
         "Content-Type": sample["content_type"],
         "Accept": sample.get("accept", "*/*"),
         "X-Amzn-SageMaker-Target-Model": target_model,

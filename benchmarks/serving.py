@@ -1,23 +1,22 @@
-"""A running ``mme-local serve`` with endpoints on it, and the model servers behind it."""
+"""A running ``mme serve`` with endpoints on it, and the model servers behind it."""
 
 from __future__ import annotations
 
 import io
 import os
-import shlex
-import subprocess
-import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import boto3
 import psutil
 from botocore.config import Config
+
+from mme_local.testing import local_endpoint
 
 BUCKET = "benchmark"
 IMAGES = {
@@ -32,7 +31,7 @@ class Local:
     """The running process."""
 
     process: psutil.Process
-    environment: dict[str, str]
+    environment: Mapping[str, str]
 
     @property
     def url(self) -> str:
@@ -90,19 +89,12 @@ class Local:
 
 
 @contextmanager
-def serve(log: IO[str]) -> Iterator[Local]:
-    """Run ``mme-local serve``."""
-    program = str(Path(sys.executable).with_name("mme-local"))
-    command = [program, "serve", "--port", "0", "--exit-with-parent"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server:  # noqa: S603 - ours
-        assert server.stdout is not None
-        exported = dict(word.split("=", 1) for word in shlex.split(server.stdout.readline())[1:])
-        try:
-            local = Local(psutil.Process(server.pid), exported)
-            local.client("s3").create_bucket(Bucket=BUCKET)
-            yield local
-        finally:
-            server.terminate()
+def serve(log: Path) -> Iterator[Local]:
+    """Run ``mme serve``."""
+    with local_endpoint(log=log) as running:
+        local = Local(psutil.Process(running.process.pid), running.environment)
+        local.client("s3").create_bucket(Bucket=BUCKET)
+        yield local
 
 
 def model(number: int) -> str:
@@ -118,8 +110,8 @@ def pack(directory: Path) -> bytes:
     return buffer.getvalue()
 
 
-def listening_port(pid: int) -> int:
-    """The TCP port on which a process listens, in whatever network namespace it is."""
+def listening(pid: int) -> int | str:
+    """The TCP port on which a process listens, in whatever network namespace it is, or the path of its unix socket."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
@@ -131,4 +123,8 @@ def listening_port(pid: int) -> int:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
                 return int(fields[1].rpartition(":")[2], 16)
+    for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]:
+        _, _, _, flags, _, _, inode, *path = line.split()
+        if flags == "00010000" and f"socket:[{inode}]" in inodes and path:
+            return path[0]
     raise LookupError(f"process {pid} does not listen")

@@ -4,13 +4,7 @@ from pathlib import Path
 
 import aws_cdk as cdk
 
-from cdk_multi_model_endpoint import (
-    InferenceImage,
-    ModelStore,
-    MultiModelContainer,
-    MultiModelEndpoint,
-    TritonSettings,
-)
+from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint, TritonSettings
 
 MODELS = Path(__file__).parent.parent / "stacks" / "models" / "triton"
 

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import boto3
 from tabulate import tabulate
 
+from mme_local.testing import local_endpoint
+
 ROOT = Path(__file__).parent.parent
 STACKS = ("CpuMultiModelStack", "GpuTritonMultiModelStack")
 DEADLINE_SECONDS = 60
@@ -28,7 +30,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     """Run the demo."""
-    with local_endpoint(), tempfile.TemporaryDirectory() as output:
+    with local_aws(), tempfile.TemporaryDirectory() as output:
         run("Bootstrapping the local account", "cdk", "bootstrap", "--output", output)
         deploy = ("cdk", "deploy", "--all", "--require-approval", "never", "--output", output)
         run("Deploying both stacks", *deploy)
@@ -54,25 +56,12 @@ def main() -> None:
 
 
 @contextmanager
-def local_endpoint(*options: str) -> Iterator[None]:
-    """Run ``mme-local serve``, and point this process and its children at it."""
+def local_aws(*options: str) -> Iterator[None]:
+    """Run the local endpoint, and point this process and its children at it."""
     say("Starting the local endpoint")
-    command = ["mme-local", "serve", "--port", "0", "--exit-with-parent", *options]
-    with (
-        tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,
-    ):
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        if not line:
-            log.seek(0)
-            raise SystemExit(f"the local endpoint did not start:\n{log.read()}")
-        for name, _, value in (assignment.partition("=") for assignment in shlex.split(line)[1:]):
-            os.environ[name] = value
-        try:
-            yield
-        finally:
-            server.terminate()
+    with local_endpoint(*options) as running:
+        os.environ.update(running.environment)
+        yield
 
 
 def stack_outputs(stack: str) -> dict[str, str]:

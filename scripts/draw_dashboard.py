@@ -30,7 +30,7 @@ from botocore.exceptions import ClientError
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scripts.demo import ROOT, local_endpoint, run, say, stack_outputs
+from scripts.demo import ROOT, local_aws, run, say, stack_outputs
 
 STACK = "CpuMultiModelStack"
 PICTURE = ROOT / "docs" / "dashboard.png"
@@ -98,7 +98,7 @@ class Series:
 
 def main() -> None:
     """Deploy, send traffic, look, draw and destroy."""
-    with local_endpoint("--memory-budget", str(MEMORY_BUDGET_MIB)), tempfile.TemporaryDirectory() as output:
+    with local_aws("--memory-budget", str(MEMORY_BUDGET_MIB)), tempfile.TemporaryDirectory() as output:
         run("Bootstrapping the local account", "cdk", "bootstrap", "--output", output)
         run("Deploying the stack", "cdk", "deploy", STACK, "--require-approval", "never", "--output", output)
         outputs = stack_outputs(STACK)

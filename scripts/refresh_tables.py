@@ -23,7 +23,7 @@ from scripts.image_table import image_table
 from scripts.instance_table import instance_table
 
 ROOT = Path(__file__).parent.parent
-DATA = ROOT / "constructs" / "cdk_multi_model_endpoint" / "_data"
+DATA = ROOT / "constructs" / "cdk_multi_model_endpoint" / "_rules" / "_data"
 VERSIONS = {"sagemaker-core": "2.27.0", "botocore": "1.44.5", "moto": "5.2.5"}
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
-TABLE = Path(__file__).parent.parent / "local" / "mme_local" / "packing" / "_data" / "triton_model_config.json"
+ROOT = Path(__file__).parent.parent
+TABLE = ROOT / "toolkit" / "multi_model_endpoint" / "artifacts" / "_data" / "triton_model_config.json"
 
 
 def table() -> dict[str, Any]:

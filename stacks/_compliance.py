@@ -10,8 +10,6 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_s3_assets as s3_assets
-from aws_cdk import custom_resources as cr
 from constructs import IConstruct
 
 from cdk_multi_model_endpoint import EndpointMonitoring, ModelStore, MultiModelEndpoint, StoredModel
@@ -42,40 +40,36 @@ def acknowledge_store(store: ModelStore) -> None:
 
 def acknowledge_uploads(store: ModelStore, models: Sequence[StoredModel]) -> None:
     """The function that copies the models, its role and its log."""
-    stack = cdk.Stack.of(store)
-    uploads = stack.node.find_child("ModelUploads")
+    model = models[0]  # the uploads are the same for all
+    uploads = model.uploads
     _acknowledge(
-        uploads.node.find_child("Logs"),
+        uploads.log_group,
         "the log has only the names of objects, and Amazon CloudWatch Logs' own key encrypts it",
         "NIST.800.53.R5-CloudWatchLogGroupEncrypted",
         "CKV_AWS_158",
     )
-    role = uploads.node.find_child("Role")
-    _acknowledge_inline_policy(role.node.find_child("DefaultPolicy"))
-    asset = models[0].node.find_child("Asset")
-    assert isinstance(asset, s3_assets.Asset)
+    _acknowledge_inline_policy(uploads.role)
     _acknowledge(
-        role,
+        uploads.role,
         "it reads what the deployment brought and writes under the prefix; with single names, each further model would "
         "change the policy that all the others wait for",
-        _wildcard(stack, asset.bucket.arn_for_objects("*")),
-        _wildcard(stack, store.bucket.arn_for_objects(f"{store.prefix}*")),
+        _wildcard(store, model.asset.bucket.arn_for_objects("*")),
+        _wildcard(store, store.bucket.arn_for_objects(f"{store.prefix}*")),
     )
-    function = stack.node.find_child(f"AWS{cr.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}")
     _acknowledge(
-        function,
+        uploads.function,
         "only CloudFormation calls it, and waits for its answer: a failure is one of the deployment",
         "NIST.800.53.R5-LambdaDLQ",
         "CKV_AWS_116",
     )
     _acknowledge(
-        function,
+        uploads.function,
         "only CloudFormation calls it, once for each new model; a reservation is lost to the account's other functions",
         "NIST.800.53.R5-LambdaConcurrency",
         "CKV_AWS_115",
     )
     _acknowledge(
-        function,
+        uploads.function,
         "it calls Amazon S3 and CloudFormation alone, by their public addresses, and listens to nobody",
         "NIST.800.53.R5-LambdaInsideVPC",
         "CKV_AWS_117",
@@ -90,21 +84,24 @@ def acknowledge_endpoint(endpoint: MultiModelEndpoint, store: ModelStore) -> Non
         "`MultiModelEndpoint(encryption_key=…)`, which instance types with NVMe disks refuse",
         "NIST.800.53.R5-SageMakerEndpointConfigurationKMSKeyConfigured",
     )
-    _acknowledge(
-        endpoint.node.find_child("Logs"),
-        "AWS's containers print what they do, not what they are sent, and Amazon CloudWatch Logs' own key encrypts it",
-        "NIST.800.53.R5-CloudWatchLogGroupEncrypted",
-        "CKV_AWS_158",
-    )
-    _acknowledge_inline_policy(endpoint.role.node.find_child("DefaultPolicy"))
-    _acknowledge_inline_policy(endpoint.node.find_child("RollbackPolicy"))
-    (model_policy,) = (child for child in endpoint.node.children if child.node.id.startswith("ModelPolicy"))
-    _acknowledge_inline_policy(model_policy)
-    _acknowledge(
-        model_policy,
-        "models are added while the endpoint runs: it may read whatever is under the prefix",
-        _wildcard(endpoint, store.bucket.arn_for_objects(f"{store.prefix}*")),
-    )
+    if endpoint.log_group is not None:
+        _acknowledge(
+            endpoint.log_group,
+            "AWS's containers print what they do, not what they are sent, and Amazon CloudWatch Logs' own key encrypts "
+            "it",
+            "NIST.800.53.R5-CloudWatchLogGroupEncrypted",
+            "CKV_AWS_158",
+        )
+    _acknowledge_inline_policy(endpoint.role)
+    if endpoint.rollback_policy is not None:
+        _acknowledge_inline_policy(endpoint.rollback_policy)
+    for policy in endpoint.model_policies:
+        _acknowledge_inline_policy(policy)
+        _acknowledge(
+            policy,
+            "models are added while the endpoint runs: it may read whatever is under the prefix",
+            _wildcard(endpoint, store.bucket.arn_for_objects(f"{store.prefix}*")),
+        )
     streams = cdk.Stack.of(endpoint).format_arn(
         service="logs",
         resource="log-group",
@@ -133,8 +130,10 @@ def acknowledge_silent_alarms(monitoring: EndpointMonitoring) -> None:
     )
 
 
-def _acknowledge_inline_policy(policy: IConstruct) -> None:
-    _acknowledge(policy, "it is made for this one role, and comes and goes with it", "NIST.800.53.R5-IAMNoInlinePolicy")
+def _acknowledge_inline_policy(construct: IConstruct) -> None:
+    _acknowledge(
+        construct, "it is made for this one role, and comes and goes with it", "NIST.800.53.R5-IAMNoInlinePolicy"
+    )
 
 
 def _acknowledge(construct: IConstruct, reason: str, *findings: str) -> None:

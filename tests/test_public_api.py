@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -23,6 +24,7 @@ NAMES = [
     "InvocationHttpResponseCode",
     "MetricOptions",
     "ModelStore",
+    "ModelUploads",
     "MultiModelContainer",
     "MultiModelEndpoint",
     "PipelineContainer",
@@ -33,6 +35,7 @@ NAMES = [
     "TrackingOptions",
     "TritonSettings",
     "VariantMetrics",
+    "VariantOptions",
 ]
 
 
@@ -53,6 +56,11 @@ def test_documents_what_it_exports(name: str) -> None:
             assert inspect.getdoc(member), f"{name}.{member_name} has no docstring"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_keeps_its_own_business_private(name: str) -> None:
+    assert not {"expect", "expect_instances", "problems", "render"} & {*dir(getattr(package, name))}
+
+
 @pytest.mark.parametrize("name", ["ModelStore", "MultiModelEndpoint"])
 def test_documents_every_argument(name: str) -> None:
     exported = getattr(package, name)
@@ -60,5 +68,22 @@ def test_documents_every_argument(name: str) -> None:
     assert documented is not None
     for parameter in inspect.signature(exported.__init__).parameters.values():
         if parameter.name not in ("self", "scope", "construct_id"):
-            assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
-            assert f"\n    {parameter.name}: " in documented, f"{name} does not document {parameter.name}"
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:  # typed options, one by one
+                (options,) = get_args(get_type_hints(exported.__init__)[parameter.name])
+                names = list(get_type_hints(options))
+            else:
+                assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+                names = [parameter.name]
+            for argument in names:
+                assert f"\n    {argument}: " in documented, f"{name} does not document {argument}"
+
+
+def test_names_every_option_of_a_further_variant() -> None:
+    documented = inspect.getdoc(package.MultiModelEndpoint.add_variant)
+    assert documented is not None
+    assert all(f"``{option}``" in documented for option in get_type_hints(package.VariantOptions))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_what_it_exports_as_users_import_it(name: str) -> None:
+    assert getattr(package, name).__module__ == "cdk_multi_model_endpoint"

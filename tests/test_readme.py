@@ -45,7 +45,9 @@ def test_snapshot_test_passes_and_notices_a_change(app: Path) -> None:
 
 
 def test_error_message_is_what_the_library_says(root: Path, app: Path) -> None:
-    (block,) = re.findall(r"```\n(cdk_multi_model_endpoint\._errors.*?)\n```", (root / "README.md").read_text(), re.S)
+    (block,) = re.findall(
+        r"```\n(cdk_multi_model_endpoint\.InvalidEndpointError.*?)\n```", (root / "README.md").read_text(), re.S
+    )
     broken = (
         (app / "scoring.py")
         .read_text()

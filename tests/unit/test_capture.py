@@ -11,13 +11,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk.assertions import Annotations, Match, Template
 
-from cdk_multi_model_endpoint import (
-    CoreDump,
-    DataCapture,
-    InferenceImage,
-    InvalidEndpointError,
-    RoutingStrategy,
-)
+from cdk_multi_model_endpoint import CoreDump, DataCapture, InferenceImage, InvalidEndpointError, RoutingStrategy
 
 from .conftest import MakeEndpoint, resource
 

@@ -84,6 +84,20 @@ def test_renders(
     assert deployment_config(stack) == expected
 
 
+def test_is_made_by_its_kinds_alone() -> None:
+    nonsense: Any = DeploymentPolicy
+    with pytest.raises(TypeError):
+        nonsense()
+    with pytest.raises(TypeError):
+        nonsense(strategy="blue")
+
+
+@pytest.mark.parametrize("policy", [DeploymentPolicy.canary, DeploymentPolicy.linear, DeploymentPolicy.rolling])
+def test_a_policy_in_steps_needs_a_wait(policy: Any) -> None:
+    with pytest.raises(InvalidEndpointError, match="wait must be of the kind Duration, got None"):
+        policy(wait=None, percent=10)
+
+
 @pytest.mark.parametrize(
     ("policy", "count", "problem"),
     [
@@ -139,7 +153,7 @@ def test_refuses(make_endpoint: MakeEndpoint, policy: DeploymentPolicy, count: i
 )
 def test_rounds_the_bounds_of_a_step_inwards(strategy: str, instances: int, count: int, bounds: str) -> None:
     policy = getattr(DeploymentPolicy, strategy)(instances=instances, wait=MINUTES(1))
-    assert list(policy.problems([count])) == [
+    assert list(policy._problems([count])) == [
         f"deployment {strategy} instances must be {bounds} for {count} instances, got {instances}"
     ]
 
@@ -169,7 +183,7 @@ def test_needs_more_time_than_its_waits_take(
 ) -> None:
     def problems(maximum: int) -> list[str]:
         policy = getattr(DeploymentPolicy, strategy)(**options, maximum_execution_time=SECONDS(maximum))
-        return list(policy.problems(counts))
+        return list(policy._problems(counts))
 
     for maximum in (seconds - 60, seconds):
         assert problems(maximum) == [
@@ -179,7 +193,7 @@ def test_needs_more_time_than_its_waits_take(
 
 
 def test_looks_at_the_variants_after_one_whose_count_is_a_token() -> None:
-    (problem,) = DeploymentPolicy.canary(percent=50, wait=MINUTES(1)).problems([NUMBER_TOKEN, 1])
+    (problem,) = DeploymentPolicy.canary(percent=50, wait=MINUTES(1))._problems([NUMBER_TOKEN, 1])
     assert problem.startswith("deployment must be all_at_once for a variant with one instance, got canary")
 
 
@@ -187,7 +201,7 @@ def test_looks_at_the_variants_after_one_whose_count_is_a_token() -> None:
 @pytest.mark.parametrize("step", ["percent", "instances"])
 def test_refuses_a_step_of_nothing(strategy: str, step: str) -> None:
     policy = getattr(DeploymentPolicy, strategy)(wait=MINUTES(1), maximum_execution_time=MINUTES(479), **{step: 0})
-    (problem,) = policy.problems([4])
+    (problem,) = policy._problems([4])
     assert problem.startswith(f"deployment {strategy} {step} must be ")
 
 

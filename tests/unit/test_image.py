@@ -14,7 +14,8 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk.assertions import Annotations, Match, Template
 
-from cdk_multi_model_endpoint import AssetOptions, InferenceImage, InvalidEndpointError, PipelineContainer, _warnings
+from cdk_multi_model_endpoint import AssetOptions, InferenceImage, InvalidEndpointError, PipelineContainer
+from cdk_multi_model_endpoint._rules import warnings as _warnings
 
 from .conftest import MakeEndpoint
 

@@ -12,7 +12,7 @@ import aws_cdk as cdk
 import pytest
 
 from cdk_multi_model_endpoint import InferenceImage
-from cdk_multi_model_endpoint._tables import AwsImage, aws_images
+from cdk_multi_model_endpoint._rules.tables import AwsImage, aws_images
 
 VECTORS: dict[str, dict[str, list[str]]] = json.loads(
     gzip.decompress((Path(__file__).parent / "data" / "image_uris.json.gz").read_bytes())

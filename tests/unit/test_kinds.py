@@ -278,3 +278,11 @@ def test_lists_that_are_tokens_are_left_to_cloudformation(stack: cdk.Stack, make
 
 def test_a_repository_of_the_app_is_taken(stack: cdk.Stack) -> None:
     assert InferenceImage.from_ecr_repository(ecr.Repository(stack, "Repository")).bind(stack).uri
+
+
+def test_names_what_was_called_with_an_option_that_does_not_exist(make_endpoint: MakeEndpoint) -> None:
+    with pytest.raises(TypeError, match=r"^MultiModelEndpoint.__init__\(\) got an unexpected keyword .* 'volume'"):
+        make_endpoint(volume=cdk.Size.gibibytes(1))
+    add_variant: Any = make_endpoint(construct_id="Other").add_variant
+    with pytest.raises(TypeError, match=r"add_variant\(\) got an unexpected keyword argument 'volume'"):
+        add_variant("B", instance_type="ml.m5.large", initial_variant_weight=1, volume=cdk.Size.gibibytes(1))

@@ -41,6 +41,11 @@ def test_metric(name: str) -> None:
     assert metric.dimensions == DIMENSIONS
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_description_names_the_default_statistic(name: str) -> None:
+    assert f"({METRICS[name][2]}" in str(getattr(VariantMetrics, f"metric_{name}").__doc__)
+
+
 @pytest.mark.parametrize("code", InvocationHttpResponseCode)
 def test_response_codes(code: InvocationHttpResponseCode) -> None:
     metric = VARIANT.metric_invocation_response_code(code)

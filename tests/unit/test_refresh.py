@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from scripts.deep_learning_containers import Listed, Listing, kept, read
 from scripts.image_table import listed
+from scripts.refresh_tables import DATA
+from scripts.refresh_triton_config import TABLE
 
 LISTING = Listing(
     "here",
@@ -18,6 +22,17 @@ LISTING = Listing(
     ),
     {"pytorch": {"2.5": "2025-10-29", "1.13": "2024-10-28"}},
 )
+
+
+def test_the_tables_are_written_where_the_packages_read_them() -> None:
+    rules, artifacts = files("cdk_multi_model_endpoint._rules"), files("multi_model_endpoint.artifacts")
+    assert [rules.joinpath("_data", name) for name in ("images.json", "instance_types.json")] == sorted(DATA.iterdir())
+    assert artifacts.joinpath("_data", "triton_model_config.json") == TABLE
+
+
+def test_the_mutated_files_are_there(root: Path) -> None:
+    settings = tomllib.loads((root / "tests" / "mutation.toml").read_text())["cosmic-ray"]
+    assert all((root / path).is_file() for path in settings["module-path"])
 
 
 @pytest.mark.parametrize(

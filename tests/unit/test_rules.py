@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import aws_cdk as cdk
 import pytest
@@ -185,6 +185,7 @@ def test_warning(stack: cdk.Stack, make_endpoint: MakeEndpoint, rule_break: Brea
 def test_there_is_no_argument_to_break_it_with(number: int) -> None:
     functions = [MultiModelEndpoint, MultiModelEndpoint.add_variant, MultiModelContainer, PipelineContainer]
     arguments = {name for function in functions for name in inspect.signature(function).parameters}
+    arguments |= {*get_type_hints(library.VariantOptions)}
     assert arguments.isdisjoint(NO_WORDS[number])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -67,3 +68,10 @@ def test_image_bucket_and_prefix() -> None:
     assert container["ModelDataUrl"] == "s3://existing/team/models/"
     template.resource_count_is("AWS::S3::Bucket", 0)
     assert "s3:::existing/team/models/*" in json.dumps(template.find_resources("AWS::IAM::Policy"))
+
+
+def test_stacks_look_no_hidden_construct_up(root: Path) -> None:
+    """Users copy them."""
+    sources = "".join(source.read_text() for source in (root / "stacks").glob("*.py"))
+    assert "find_child" not in sources
+    assert ".children" not in sources

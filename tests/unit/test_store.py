@@ -17,16 +17,10 @@ from aws_cdk import custom_resources as cr
 from aws_cdk.assertions import Annotations, Match, Template
 from constructs import Construct
 
-from cdk_multi_model_endpoint import (
-    InferenceImage,
-    InvalidEndpointError,
-    ModelStore,
-    MultiModelContainer,
-    StoredModel,
-)
-from cdk_multi_model_endpoint import _warnings as advise
+from cdk_multi_model_endpoint import InferenceImage, InvalidEndpointError, ModelStore, MultiModelContainer, StoredModel
+from cdk_multi_model_endpoint._rules import warnings as advise
 
-from .conftest import as_list, resource
+from .conftest import MakeEndpoint, as_list, resource
 
 
 def warnings(stack: cdk.Stack) -> list[str]:
@@ -153,14 +147,14 @@ class TestAddModel:
     def test_refuses_more_than_a_copy_takes(
         self, stack: cdk.Stack, model: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("cdk_multi_model_endpoint._store._COPY_LIMIT", 100)
-        with pytest.raises(InvalidEndpointError, match=r"at most 5 GiB, .* bytes: upload it with 'mme-local push'"):
+        monkeypatch.setattr("cdk_multi_model_endpoint._models.store._COPY_LIMIT", 100)
+        with pytest.raises(InvalidEndpointError, match=r"at most 5 GiB, .* bytes: upload it with 'mme push'"):
             ModelStore(stack, "Models").add_model("resnet", model)
 
     def test_warns_of_many_models_in_one_stack(
         self, stack: cdk.Stack, model: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("cdk_multi_model_endpoint._stored_model._MODELS_ADVISED", 2)
+        monkeypatch.setattr("cdk_multi_model_endpoint._models.stored_model._MODELS_ADVISED", 2)
         stores = [ModelStore(stack, "One"), ModelStore(stack, "Two")]
         stores[0].add_model("a", model)
         stores[1].add_model("a", model)
@@ -329,8 +323,13 @@ class TestAddModels:
             ModelStore(stack, "Models").add_models(tmp_path / "absent")
 
 
+def serve(store: ModelStore, **container: Any) -> None:
+    """Tell the store of a container, as an endpoint does."""
+    MultiModelContainer(model_store=store, **container)._tell_store("ml.m5.xlarge")
+
+
 class TestLayout:
-    """The container tells the store what its models must look like, whichever comes first."""
+    """An endpoint tells the store what its models must look like, whichever comes first."""
 
     TRITON = InferenceImage.triton("24.09")
 
@@ -338,11 +337,27 @@ class TestLayout:
         store = ModelStore(stack, "Models")
         store.add_model("resnet", model)
         with pytest.raises(InvalidEndpointError, match=r"Stack/Models is not valid:\n  - resnet: path must hold"):
-            MultiModelContainer(image=self.TRITON, model_store=store)
+            serve(store, image=self.TRITON)
+
+    def test_is_told_by_endpoints_alone(self, stack: cdk.Stack, model: Path, make_endpoint: MakeEndpoint) -> None:
+        store = ModelStore(stack, "Models")
+        MultiModelContainer(image=self.TRITON, model_store=store)
+        store.add_model("resnet", model)
+        with pytest.raises(InvalidEndpointError, match=r"Stack/Models is not valid:\n  - resnet: path must hold"):
+            make_endpoint(image=self.TRITON, model_store=store)
+        boosters = InferenceImage.built_in("xgboost", "3.2-0")
+        endpoint = make_endpoint(construct_id="Other", image=boosters, model_store=ModelStore(stack, "Boosters"))
+        with pytest.raises(InvalidEndpointError, match=r"Stack/Models is not valid:\n  - resnet: path must hold"):
+            endpoint.add_variant(
+                "B",
+                instance_type="ml.m5.xlarge",
+                initial_variant_weight=1,
+                container=MultiModelContainer(image=self.TRITON, model_store=store),
+            )
 
     def test_refuses_a_model_added_after_its_container(self, stack: cdk.Stack, model: Path) -> None:
         store = ModelStore(stack, "Models")
-        MultiModelContainer(image=self.TRITON, model_store=store)
+        serve(store, image=self.TRITON)
         with pytest.raises(InvalidEndpointError, match=r"Models/resnet is not valid:\n  - path must hold"):
             store.add_model("resnet", model)
         Template.from_stack(stack).resource_count_is("Custom::AWS", 0)
@@ -351,7 +366,7 @@ class TestLayout:
         (model / "more.bin").write_text("more")
         store = ModelStore(stack, "Models")
         before = store.add_model("before", model)
-        MultiModelContainer(image=InferenceImage.built_in("xgboost", "3.2-0"), model_store=store)
+        serve(store, image=InferenceImage.built_in("xgboost", "3.2-0"))
         store.add_model("after", model)
         assert ["xgboostSeveralModels" in warning for warning in warnings(stack)] == [True, True]
         cdk.Annotations.of(before).acknowledge_warning("cdk-multi-model-endpoint:xgboostSeveralModels", "Meant.")
@@ -363,9 +378,9 @@ class TestLayout:
         store = ModelStore(stack, "Models")
         store.add_model("resnet", model)
         image = InferenceImage.built_in("sklearn", "1.9-0")
-        MultiModelContainer(image=image, model_store=store)
+        serve(store, image=image)
         assert not warnings(stack)
-        MultiModelContainer(image=image, model_store=store, **how)
+        serve(store, image=image, **how)
         assert "code/serve.py" in warnings(stack)[0]
 
     def test_accepts_a_token_as_program(self, stack: cdk.Stack, model: Path) -> None:
@@ -373,7 +388,7 @@ class TestLayout:
         store = ModelStore(stack, "Models")
         store.add_model("resnet", model)
         image = InferenceImage.built_in("sklearn", "1.9-0")
-        MultiModelContainer(image=image, model_store=store, environment={"SAGEMAKER_PROGRAM": program})
+        serve(store, image=image, environment={"SAGEMAKER_PROGRAM": program})
         assert not warnings(stack)
 
     def test_leaves_models_to_the_program_of_an_xgboost_container(self, stack: cdk.Stack, model: Path) -> None:
@@ -381,9 +396,9 @@ class TestLayout:
         store = ModelStore(stack, "Models")
         store.add_model("resnet", model)
         image = InferenceImage.built_in("xgboost", "3.2-0")
-        MultiModelContainer(image=image, model_store=store, entry_point="inference.py")
+        serve(store, image=image, entry_point="inference.py")
         with pytest.raises(InvalidEndpointError, match="nothing but boosters"):
-            MultiModelContainer(image=image, model_store=store)
+            serve(store, image=image)
 
     def test_containers_of_two_frameworks_share_a_store_by_models_that_are_not_checked(
         self, stack: cdk.Stack, model: Path, tmp_path: Path
@@ -393,9 +408,9 @@ class TestLayout:
         (boosters / "churn" / "xgboost-model").write_text("{}")
         store = ModelStore(stack, "Models")
         store.add_model("before", model, check_layout=False)
-        MultiModelContainer(image=InferenceImage.built_in("xgboost", "3.2-0"), model_store=store)
+        serve(store, image=InferenceImage.built_in("xgboost", "3.2-0"))
         store.add_models(boosters, check_layout=False)
-        MultiModelContainer(image=self.TRITON, model_store=store)
+        serve(store, image=self.TRITON)
         store.add_model("after", model, check_layout=False)
         with pytest.raises(InvalidEndpointError, match="path must hold"):
             store.add_model("checked", model)
@@ -462,9 +477,9 @@ def test_warns_of_a_model_that_an_instance_cannot_hold(stack: cdk.Stack, model: 
         patch.setattr(advise, "known_instance_type", lambda _: tiny)
         if first == "model":
             store.add_model("resnet", model)
-            store.expect_instances("ml.t2.medium")
+            store._serve(None, {}, "ml.t2.medium")
         else:
-            store.expect_instances("ml.t2.medium")
+            store._serve(None, {}, "ml.t2.medium")
             store.add_model("resnet", model)
     found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("modelLargerThanMemory"))
     assert len(found) == 1
@@ -495,3 +510,25 @@ class TestDestroy:
                 removal_policy=cdk.RemovalPolicy.DESTROY,
                 auto_delete_objects=True,
             )
+
+
+def test_names_what_uploads_a_model_for_findings_on_it(stack: cdk.Stack, model: Path) -> None:
+    store = ModelStore(stack, "Models")
+    first, second = store.add_model("first", model), store.add_model("second", model)
+    assert first.uploads is second.uploads
+    template = Template.from_stack(stack)
+    (function,) = template.find_resources("AWS::Lambda::Function").values()
+    found: Any = first.uploads.function.node.default_child
+    assert stack.resolve(found.ref) in [{"Ref": name} for name in template.find_resources("AWS::Lambda::Function")]
+    assert function["Properties"]["Role"] == stack.resolve(first.uploads.role.role_arn)
+    assert function["Properties"]["LoggingConfig"]["LogGroup"] == stack.resolve(first.uploads.log_group.log_group_name)
+    assert "CopySource" in json.dumps(template.find_resources("Custom::AWS"))
+    assert first.asset.asset_hash in first.asset.s3_object_key
+
+
+def test_names_the_uploads_own_function_beside_a_users(stack: cdk.Stack, model: Path) -> None:
+    call = cr.AwsSdkCall(service="S3", action="listBuckets", physical_resource_id=cr.PhysicalResourceId.of("id"))
+    allowed = cr.AwsCustomResourcePolicy.from_sdk_calls(resources=["*"])
+    cr.AwsCustomResource(stack, "Users", on_create=call, policy=allowed, install_latest_aws_sdk=False)
+    stored = ModelStore(stack, "Models").add_model("resnet", model)
+    assert stored.uploads.function.node.path == "Stack/ModelUploads/Function"

@@ -7,8 +7,8 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
-from cdk_multi_model_endpoint import _validation as validate
-from cdk_multi_model_endpoint._tables import aws_images
+from cdk_multi_model_endpoint._rules import checks as validate
+from cdk_multi_model_endpoint._rules.tables import aws_images
 
 TOKEN = cdk.Fn.import_value("elsewhere")
 NUMBER_TOKEN = cdk.Token.as_number(cdk.Fn.ref("Count"))

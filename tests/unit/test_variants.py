@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,18 @@ def test_refuses_a_neighbour_built_for_another_processor(make_endpoint: MakeEndp
     }
     with pytest.raises(InvalidEndpointError, match=f"has arm64 processors, but a {side}'s image is built for x86_64"):
         make_endpoint(**arguments)
+
+
+def test_names_its_policies_for_findings_on_them(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    endpoint = make_endpoint()
+    assert len(endpoint.model_policies) == 1
+    endpoint.add_variant("Same", instance_type="ml.m5.large", initial_variant_weight=1)
+    assert len(endpoint.model_policies) == 1
+    other = MultiModelContainer(image=KNN, model_store=ModelStore(stack, "Other"))
+    endpoint.add_variant("Other", instance_type="ml.m5.large", initial_variant_weight=1, container=other)
+    assert [policy.node.id[:11] for policy in endpoint.model_policies] == ["ModelPolicy"] * 2
+    assert endpoint.rollback_policy is None
+    metric = endpoint.default_variant.metric_invocation_model_errors()
+    endpoint.add_rollback_alarms(metric.create_alarm(stack, "Alarm", threshold=1, evaluation_periods=1))
+    assert endpoint.rollback_policy is not None
+    assert "cloudwatch:DescribeAlarms" in json.dumps(stack.resolve(endpoint.rollback_policy.document))

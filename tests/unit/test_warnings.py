@@ -5,7 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 import pytest
 
-from cdk_multi_model_endpoint import _warnings as advise
+from cdk_multi_model_endpoint._rules import warnings as advise
 
 TOKEN = cdk.Fn.import_value("elsewhere")
 NUMBER_TOKEN = cdk.Token.as_number(cdk.Fn.ref("Count"))

@@ -18,7 +18,7 @@ from mme_local.autoscaling.records import (
 )
 from mme_local.autoscaling.schedules import Schedule
 from mme_local.autoscaling.targets import check_bounds, not_found
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 
 _MOST_ACTIONS = 200
 
@@ -46,7 +46,7 @@ def put(account: Account, request: Mapping[str, Any], now: float) -> dict[str, A
     resource = f"scheduledAction:{uuid.uuid4()}:resource/{NAMESPACE}/{target.resource_id}:scheduledActionName/{name}"
     target.actions[name] = ScheduledAction(
         name,
-        account.arn("autoscaling", resource) if old is None else old.arn,
+        account.scope.arn("autoscaling", resource) if old is None else old.arn,
         schedule,
         {**request, "Schedule": expression},
         now if old is None else old.created,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from mme_local.autoscaling.policies import TARGET_TRACKING, tracked_metric
 from mme_local.autoscaling.records import Policy, ScalableTarget
 from mme_local.autoscaling.tracking import SCALE_IN_BELOW
-from mme_local.sagemaker import Scope
+from mme_local.aws.scope import Scope
 
 
 class Alarms(Protocol):

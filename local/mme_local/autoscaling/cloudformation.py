@@ -13,11 +13,11 @@ from botocore.model import Shape
 from mme_local.autoscaling.errors import ObjectNotFound
 from mme_local.autoscaling.records import ScalableTarget
 from mme_local.autoscaling.service import SERVICE, AutoScaling
-from mme_local.errors import ServiceError
-from mme_local.provisioning import OnLoop, Properties, PropertyError, Provisioned, coerced_properties
-from mme_local.sagemaker import Scope
-from mme_local.sagemaker.tags import tag_map
-from mme_local.shapes import input_shape
+from mme_local.aws.errors import ServiceError
+from mme_local.aws.provisioning import OnLoop, Properties, PropertyError, Provisioned, coerced_properties
+from mme_local.aws.scope import Scope
+from mme_local.aws.shapes import input_shape
+from mme_local.aws.tags import tag_map
 
 _ADDRESS = ("ResourceId", "ScalableDimension", "ServiceNamespace")
 _FLAGS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")

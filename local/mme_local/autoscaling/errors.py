@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mme_local.errors import ServiceError
+from mme_local.aws.errors import ServiceError
 
 
 class ObjectNotFound(ServiceError):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mme_local.autoscaling.errors import InvalidNextToken
-from mme_local.errors import ValidationError
-from mme_local.sagemaker import listing
+from mme_local.aws import listing
+from mme_local.aws.errors import ValidationError
 
 _PAGE = 50
 

@@ -10,10 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import boto3
-from botocore.config import Config
-
-from mme_local.sagemaker import Scope
+from mme_local.aws.scope import Scope
+from mme_local.hosting import loopback
 
 WINDOW = 60.0
 """Seconds of a metric that are looked at: SageMaker's metrics have a period of a minute."""
@@ -74,13 +72,7 @@ class LocalCloudWatch:
 
     def _client(self, scope: Scope) -> Any:
         if scope not in self._clients:
-            self._clients[scope] = boto3.session.Session().client(
-                "cloudwatch",
-                # said explicitly: without it boto3 would go to AWS
-                endpoint_url=os.environ["AWS_ENDPOINT_URL"],
-                region_name=scope.region,
-                config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
-            )
+            self._clients[scope] = loopback.client("cloudwatch", os.environ["AWS_ENDPOINT_URL"], scope.region)
         return self._clients[scope]
 
     def _value(self, scope: Scope, metric: Metric, end: float) -> float | None:

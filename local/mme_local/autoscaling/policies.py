@@ -14,7 +14,7 @@ from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.metrics import Metric
 from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, Policy, ScalableTarget, check_addressed
 from mme_local.autoscaling.targets import not_found
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ def put(account: Account, request: Mapping[str, Any], now: float) -> dict[str, A
             metric=_predefined(configuration),
         )
     resource = f"scalingPolicy:{uuid.uuid4()}:resource/{NAMESPACE}/{target.resource_id}:policyName/{name}"
-    arn = account.arn("autoscaling", resource) if old is None else old.arn
+    arn = account.scope.arn("autoscaling", resource) if old is None else old.arn
     policy = Policy(name, arn, kind, configuration, now if old is None else old.created)
     account.keep(target, policy)
     return {"PolicyARN": arn, "Alarms": account.alarms.describe(policy)}

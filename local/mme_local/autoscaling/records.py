@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mme_local.autoscaling.errors import ObjectNotFound
 from mme_local.autoscaling.schedules import Schedule
-from mme_local.errors import ValidationError
-from mme_local.sagemaker import Scope
+from mme_local.aws.errors import ValidationError
+from mme_local.aws.scope import Scope
 
 if TYPE_CHECKING:
     from mme_local.autoscaling.alarms import PolicyAlarms
@@ -130,10 +130,6 @@ class Account:
         for policy in list(target.policies.values()):
             self.drop(target, policy)
         del self.targets[target.resource_id]
-
-    def arn(self, service: str, resource: str) -> str:
-        """An ARN of this account and region."""
-        return f"arn:aws:{service}:{self.scope.region}:{self.scope.account}:{resource}"
 
 
 def address(resource_id: str) -> str:

@@ -21,7 +21,7 @@ from mme_local.autoscaling.policies import (
 )
 from mme_local.autoscaling.records import Account, Activity, Policy, ScalableTarget
 from mme_local.autoscaling.tracking import Situation, Wish, decide, stepped, tracked
-from mme_local.errors import ServiceError
+from mme_local.aws.errors import ServiceError
 from mme_local.sagemaker import SageMaker
 from mme_local.sagemaker.records import Endpoint
 

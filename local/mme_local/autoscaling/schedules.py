@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aws_croniter import AwsCroniter  # type: ignore[import-untyped]  # it has no py.typed
 
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 
 _EXPRESSION = re.compile(r"(at|rate|cron)\((.*)\)")
 _RATE = re.compile(r"([1-9]\d*) (minute|hour|day)(s?)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mme_local.autoscaling import actions, policies, targets
@@ -12,11 +12,12 @@ from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.metrics import CloudWatch, LocalCloudWatch
 from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, check_addressed
 from mme_local.autoscaling.scaler import Scaler
-from mme_local.errors import UnknownOperation
-from mme_local.json_protocol import Answer, answer_json
-from mme_local.sagemaker import SageMaker, Scope
-from mme_local.sagemaker.permissions import Permission
-from mme_local.shapes import check_request
+from mme_local.aws.errors import UnknownOperation
+from mme_local.aws.permissions import Permission
+from mme_local.aws.protocol import Answer, answer_json
+from mme_local.aws.scope import Scope
+from mme_local.aws.shapes import check_request
+from mme_local.sagemaker import SageMaker
 
 SERVICE = "application-autoscaling"
 TARGET_PREFIX = "AnyScaleFrontendService."
@@ -102,13 +103,12 @@ class AutoScaling:
         return {"ScalableTargetARN": target.arn}
 
 
-def needed(scope: Scope, target: str) -> Permission:
-    """The permission that a call needs, when policies are enforced; ``target`` is the ``X-Amz-Target`` header.
+def needed(scope: Scope, operation: str, _: Any) -> Iterator[Permission]:
+    """The permission that a call needs, when policies are enforced, whatever the request.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsapplicationautoscaling.html
     """
-    resource = f"arn:aws:{SERVICE}:{scope.region}:{scope.account}:scalable-target/*"
-    return Permission(f"{SERVICE}:{target.removeprefix(TARGET_PREFIX)}", resource)
+    yield Permission(f"{SERVICE}:{operation}", scope.arn(SERVICE, "scalable-target/*"))
 
 
 def describe_activities(account: Account, request: Mapping[str, Any]) -> dict[str, Any]:

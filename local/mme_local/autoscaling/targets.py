@@ -17,7 +17,7 @@ from mme_local.autoscaling.records import (
     check_addressed,
     split_resource_id,
 )
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 from mme_local.sagemaker import SageMaker
 
 _MOST_TAGS = 50
@@ -43,7 +43,7 @@ def register(account: Account, request: Mapping[str, Any], sagemaker: SageMaker,
         _check_tags(tags)
         target = ScalableTarget(
             resource_id,
-            account.arn("application-autoscaling", f"scalable-target/{uuid.uuid4().hex}"),
+            account.scope.arn("application-autoscaling", f"scalable-target/{uuid.uuid4().hex}"),
             minimum,
             maximum,
             now,

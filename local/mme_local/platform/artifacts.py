@@ -14,12 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mme_local.packing.members import MAX_HEADER, folders_above, member_problem
-from mme_local.spec import split_s3_url
+from mme_local.hosting import loopback
+from mme_local.hosting.spec import split_s3_url
+from multi_model_endpoint.artifacts.members import MAX_HEADER, folders_above, member_problem
 
 _CHUNK = 1024 * 1024
 # In stream mode tarfile reads a record of 20 blocks at a time: it is always a little ahead of the member at hand.
@@ -91,23 +90,13 @@ class ArtifactStore:
         store._role = role
         return store
 
-    def _credentials(self) -> tuple[str | None, str | None, str | None]:
-        if self._role_credentials is not None and self._role is not None:
-            return self._role_credentials(self._role)
-        return None, None, None
-
     @functools.cached_property
     def _s3(self) -> Any:
-        # A client costs a tenth of a second. Its retries are few: the server is this very process.
-        access_key, secret, token = self._credentials()
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self._endpoint_url,
-            region_name=self._region,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-            config=Config(s3={"addressing_style": "path"}, connect_timeout=5, retries={"total_max_attempts": 2}),
+        credentials = None
+        if self._role_credentials is not None and self._role is not None:
+            credentials = self._role_credentials(self._role)
+        return loopback.client(
+            "s3", self._endpoint_url, self._region, credentials=credentials, read_timeout=60, attempts=2
         )
 
     def connect(self) -> Any:

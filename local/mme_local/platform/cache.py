@@ -22,7 +22,7 @@ from mme_local.platform.failures import Failures, unexpected
 from mme_local.platform.loader import Loader
 from mme_local.platform.memory import Memory
 from mme_local.platform.metrics import VariantMetrics, microseconds
-from mme_local.platform.model import Model, State
+from mme_local.platform.model import InstanceModel, State
 from mme_local.platform.settings import Settings
 from mme_local.servers.base import OutOfMemory
 
@@ -39,8 +39,8 @@ class ModelCache:
         failures: Words for what goes wrong.
         metrics: Counters of the variant.
         settings: Time limits.
-        memory_budget: Bytes that all loaded models together may take, by ``Model.memory_need``; no limit but the
-            server's own when left out.
+        memory_budget: Bytes that all loaded models together may take, by ``InstanceModel.memory_need``; no limit but
+            the server's own when left out.
         keep: ``ModelCacheSetting``: when False, a model is unloaded and deleted as soon as nobody uses it.
         label: What the log calls the instance.
     """
@@ -66,14 +66,14 @@ class ModelCache:
         self._keep = keep
         self._log = _log.bind(instance=label)
         # In order of last use, least recent first.
-        self._models: OrderedDict[str, Model] = OrderedDict()
+        self._models: OrderedDict[str, InstanceModel] = OrderedDict()
         self._trimming = False
         self._turns = asyncio.Semaphore(settings.parallel_loads)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # What callers see
 
-    def acquire_loaded(self, url: str) -> Model | None:
+    def acquire_loaded(self, url: str) -> InstanceModel | None:
         """Return the model, marked as in use, if it is loaded; the whole warm path of the cache."""
         model = self._models.get(url)
         if model is None or model.state is not State.LOADED:
@@ -82,7 +82,7 @@ class ModelCache:
         self._models.move_to_end(url)
         return model
 
-    async def acquire(self, url: str, target_model: str) -> Model:
+    async def acquire(self, url: str, target_model: str) -> InstanceModel:
         """Return the model, loaded and marked as in use, after bringing it in if need be.
 
         Raises:
@@ -91,7 +91,7 @@ class ModelCache:
         deadline = time.monotonic() + self._settings.wait_timeout
         model = self._models.get(url)
         if model is None:
-            model = self._models[url] = Model(url, target_model)
+            model = self._models[url] = InstanceModel(url, target_model)
         # Whoever waits is a user: nobody may evict the model between the end of its load and the waiter's turn.
         model.in_use += 1
         model.forsaken = False
@@ -115,13 +115,13 @@ class ModelCache:
             raise
         return model
 
-    def release(self, model: Model) -> None:
+    def release(self, model: InstanceModel) -> None:
         """Give back a model that ``acquire`` or ``acquire_loaded`` returned."""
         model.in_use -= 1
         if model.idle:
             self._went_idle(model)
 
-    def _went_idle(self, model: Model) -> None:
+    def _went_idle(self, model: InstanceModel) -> None:
         if model.state is State.LOADED and (self._memory.starving or not self._keep):
             # Unloading here and now, rather than when the load that waits for room runs next, keeps a busy model from
             # being taken again in between, forever.
@@ -134,7 +134,7 @@ class ModelCache:
         self._forget_if_gone(model)
         self._memory.changed()
 
-    def give_up(self, model: Model, load: int) -> None:
+    def give_up(self, model: InstanceModel, load: int) -> None:
         """Unload a model that did not answer after its ``load``-th load, though others may be waiting for answers, too.
 
         Those are cut off; the next call loads it again.
@@ -170,7 +170,7 @@ class ModelCache:
                 self._to_disk_state(model)
         self._memory.changed()
 
-    async def evict_idle(self, keep: Model) -> int:
+    async def evict_idle(self, keep: InstanceModel) -> int:
         """Unload every model that nobody uses, for a call that the server had no memory for; return how many."""
         victims = [m for m in self._models.values() if m is not keep and m.state is State.LOADED and m.idle]
         unloads = [self._start_unload(model) for model in victims]
@@ -189,7 +189,7 @@ class ModelCache:
 
     # From S3 to memory
 
-    async def _bring_in(self, model: Model) -> Exception | None:
+    async def _bring_in(self, model: InstanceModel) -> Exception | None:
         """Download and load a model; the error is a result, because each waiter gets it."""
         try:
             await asyncio.wait_for(self._download_and_load(model), self._settings.load_timeout)
@@ -212,7 +212,7 @@ class ModelCache:
             self._memory.changed()
         return None
 
-    async def _download_and_load(self, model: Model) -> None:
+    async def _download_and_load(self, model: InstanceModel) -> None:
         if model.unloading is not None:
             await asyncio.wait({model.unloading})
         if model.state is State.ABSENT:
@@ -230,7 +230,7 @@ class ModelCache:
             except OutOfMemory as error:
                 await self._load_into_room(model, error)
 
-    async def _download(self, model: Model) -> None:
+    async def _download(self, model: InstanceModel) -> None:
         model.state = State.DOWNLOADING
         started = time.monotonic()
         try:
@@ -243,7 +243,7 @@ class ModelCache:
         self._metrics.add("ModelDownloadingTime", microseconds(seconds))
         self._log.info("downloaded", target_model=model.target_model, bytes=model.disk_bytes, ms=round(seconds * 1e3))
 
-    async def _fetch(self, model: Model) -> tuple[Path, int]:
+    async def _fetch(self, model: InstanceModel) -> tuple[Path, int]:
         """Download a model; where the disk is full, delete others one by one, until it has room or none is left."""
         while True:
             try:
@@ -254,7 +254,7 @@ class ModelCache:
                     raise self._failures.disk_full(model, error) from error
                 await asyncio.wrap_future(deletion)
 
-    async def _load(self, model: Model) -> None:
+    async def _load(self, model: InstanceModel) -> None:
         """Load a model for which memory is set aside; on any failure the memory is given back."""
         model.state = State.LOADING
         model.crowded = False
@@ -276,7 +276,7 @@ class ModelCache:
         self._metrics.add("ModelLoadingTime", microseconds(seconds))
         self._log.info("loaded", target_model=model.target_model, ms=round(seconds * 1e3), loaded=self.loaded_count)
 
-    async def _load_into_room(self, model: Model, error: OutOfMemory) -> None:
+    async def _load_into_room(self, model: InstanceModel, error: OutOfMemory) -> None:
         """Load a model that the server had no memory for: unload others one by one, until it has or none is left."""
         async with self._memory.lane:
             while model.crowded:
@@ -294,15 +294,15 @@ class ModelCache:
 
     # From memory to disk
 
-    def _to_disk_state(self, model: Model) -> None:
+    def _to_disk_state(self, model: InstanceModel) -> None:
         """The model is not in memory: its files are what is left of it."""
         model.state = State.ON_DISK
         self._memory.give_back(model)
 
-    def _residents(self, other_than: Model) -> Iterator[Model]:
+    def _residents(self, other_than: InstanceModel) -> Iterator[InstanceModel]:
         return (model for model in self._models.values() if model is not other_than and model.resident)
 
-    def _victim(self, state: State) -> Model | None:
+    def _victim(self, state: State) -> InstanceModel | None:
         return next((m for m in self._models.values() if m.state is state and m.idle and m.loading is None), None)
 
     async def _evict_one(self, reason: str) -> bool:
@@ -321,12 +321,12 @@ class ModelCache:
         await asyncio.wait({self._start_unload(victim)})
         return True
 
-    def _start_unload(self, model: Model, *, delete: bool = False, hangs: bool = False) -> asyncio.Task[None]:
+    def _start_unload(self, model: InstanceModel, *, delete: bool = False, hangs: bool = False) -> asyncio.Task[None]:
         model.state = State.UNLOADING
         model.unloading = self._spawn(self._unload(model, delete, hangs))
         return model.unloading
 
-    async def _unload(self, model: Model, delete: bool, hangs: bool) -> None:
+    async def _unload(self, model: InstanceModel, delete: bool, hangs: bool) -> None:
         started = time.monotonic()
         try:
             await (self._loader.abandon(model) if hangs else self._loader.unload(model))
@@ -370,7 +370,7 @@ class ModelCache:
         self._forget_if_gone(victim)
         return deletion
 
-    def _delete(self, model: Model) -> Future[None]:
+    def _delete(self, model: InstanceModel) -> Future[None]:
         assert model.directory is not None
         deletion = self._disk.delete(model.directory, model.disk_bytes)
         model.state = State.ABSENT
@@ -378,7 +378,7 @@ class ModelCache:
         model.disk_bytes = 0
         return deletion
 
-    def _forget_if_gone(self, model: Model) -> None:
+    def _forget_if_gone(self, model: InstanceModel) -> None:
         """Drop the record of a model of which nothing is here: callers may ask for any number of absent ones."""
         if model.state is State.ABSENT and model.idle and model.loading is None:
             self._models.pop(model.url, None)

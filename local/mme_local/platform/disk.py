@@ -16,8 +16,8 @@ from mme_local.platform.artifacts import (
     DiskFull,
     remove_tree,
 )
-from mme_local.platform.errors import InternalDependencyException, ValidationError
-from mme_local.platform.model import Model
+from mme_local.platform.errors import InternalDependencyException, InvalidRequest
+from mme_local.platform.model import InstanceModel
 
 
 class NoRoomOnDisk(InternalDependencyException):
@@ -57,7 +57,7 @@ class Disk:
         """Whether something has to go."""
         return self._budget is not None and self.used > self._budget
 
-    async def fetch(self, model: Model) -> tuple[Path, int]:
+    async def fetch(self, model: InstanceModel) -> tuple[Path, int]:
         """Download and unpack a model; return its directory and size.
 
         Raises:
@@ -72,9 +72,9 @@ class Disk:
         try:
             size = await loop.run_in_executor(self._executor, self._fetch, model, directory, stop)
         except ArtifactMissing as error:
-            raise ValidationError(str(error)) from error
+            raise InvalidRequest(str(error)) from error
         except ArtifactRejected as error:
-            raise ValidationError(
+            raise InvalidRequest(
                 f"Failed to extract model data archive from URL {model.url}: {error}. Please ensure that the object "
                 "located at the URL is a valid tar.gz archive"
             ) from error
@@ -86,13 +86,13 @@ class Disk:
             stop.set()
         if self._budget is not None and size > self._budget:
             self._remove(directory)
-            raise ValidationError(
+            raise InvalidRequest(
                 f"the model at {model.url} takes {size} bytes on disk, more than the budget {self._budget}"
             )
         self.used += size
         return directory, size
 
-    def _fetch(self, model: Model, directory: Path, stop: threading.Event) -> int:
+    def _fetch(self, model: InstanceModel, directory: Path, stop: threading.Event) -> int:
         if model.forsaken:
             raise Forsaken
         return self._store.fetch(model.url, directory, stop)

@@ -56,7 +56,7 @@ class ServiceUnavailable(InvokeError):
     type = "ServiceUnavailable"
 
 
-class ValidationError(InvokeError):
+class InvalidRequest(InvokeError):
     """The request is wrong; sending it again does not help."""
 
     status = 400

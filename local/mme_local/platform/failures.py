@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mme_local.platform.errors import InternalFailure, InvokeError, ModelError, ServiceUnavailable
-from mme_local.platform.model import Model
+from mme_local.platform.model import InstanceModel
 from mme_local.servers.base import LoadError, ServerError
 
 
@@ -31,17 +31,17 @@ class Failures:
         """Return the error for a model that the server did not load."""
         return self.model_error(error.status, error.body.decode(errors="replace"))
 
-    def load_timed_out(self, model: Model) -> ModelError:
+    def load_timed_out(self, model: InstanceModel) -> ModelError:
         """Return the error for a model whose load was given up."""
         return self.model_error(0, f"Model {model.target_model} was not downloaded and loaded in time")
 
-    def too_big(self, model: Model, need: int, budget: int, what: str) -> ModelError:
+    def too_big(self, model: InstanceModel, need: int, budget: int, what: str) -> ModelError:
         """Return the error for a model that can never fit."""
         return self.model_error(
             507, f"Model {model.target_model} needs {need} bytes of {what}, more than the whole budget of {budget}"
         )
 
-    def disk_full(self, model: Model, error: InvokeError) -> ModelError:
+    def disk_full(self, model: InstanceModel, error: InvokeError) -> ModelError:
         """Return the error for a model that the disk has no room for, with all others gone that could go."""
         return self.model_error(507, f"Model {model.target_model} was not downloaded: {error.message}")
 

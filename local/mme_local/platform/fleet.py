@@ -7,14 +7,15 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
+from mme_local.hosting.headers import CUSTOM_ATTRIBUTES
+from mme_local.hosting.spec import EndpointSpec
 from mme_local.platform.artifacts import remove_tree
-from mme_local.platform.errors import ServiceUnavailable, ValidationError
+from mme_local.platform.errors import InvalidRequest, ServiceUnavailable
 from mme_local.platform.instance import Surroundings, content_type
 from mme_local.platform.metrics import Publisher
-from mme_local.platform.request import CUSTOM_ATTRIBUTES, Invocation
-from mme_local.platform.variant import Variant
+from mme_local.platform.request import Invocation
+from mme_local.platform.variant import RunningVariant
 from mme_local.servers.base import ServerError
-from mme_local.spec import EndpointSpec
 
 
 class Fleet:
@@ -44,7 +45,7 @@ class Fleet:
         self._around = around
         self._chance = chance
         self.variants = {
-            variant.name: Variant(
+            variant.name: RunningVariant(
                 spec.name,
                 variant,
                 directory / f"v{index}",
@@ -109,12 +110,12 @@ class Fleet:
             headers[CUSTOM_ATTRIBUTES] = attributes
         return 200, headers, response.body
 
-    def _pick(self, call: Invocation) -> Variant:
+    def _pick(self, call: Invocation) -> RunningVariant:
         name = call.target_variant
         if name is not None:
             variant = self.variants.get(name)
             if variant is None:
-                raise ValidationError(f"Variant {name} not found for endpoint {self.spec.name}.")
+                raise InvalidRequest(f"Variant {name} not found for endpoint {self.spec.name}.")
             return variant
         if self._only is not None and self._only.weight > 0:
             return self._only

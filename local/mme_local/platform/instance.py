@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from mme_local.hosting.spec import ContainerSpec, VariantSpec
 from mme_local.platform.artifacts import ArtifactError, ArtifactStore, remove_tree
 from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
@@ -25,14 +26,13 @@ from mme_local.platform.request import Invocation
 from mme_local.platform.settings import Settings
 from mme_local.platform.stages import MultiModelStage, SingleModelStage, Stage, UnservableStage
 from mme_local.platform.supervisor import Supervisor
-from mme_local.servers.base import ModelServer, ServerError, ServerResponse, UnsupportedImage
-from mme_local.spec import ContainerSpec, VariantSpec
+from mme_local.servers.base import ContainerServer, ServerError, ServerResponse, UnsupportedImage
 
 _log = structlog.get_logger("mme_local.platform")
 
 _SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
 
-ServerFactory = Callable[[ContainerSpec, Path], ModelServer]
+ServerFactory = Callable[[ContainerSpec, Path], ContainerServer]
 """Makes a server, not started yet, for a container; ``UnsupportedImage`` when its image cannot be served here."""
 
 
@@ -190,7 +190,7 @@ class Instance:
         work_dir = self.directory / f"c{index}"
         log = self._log_stream(name)
 
-        def make(generation: int) -> ModelServer:
+        def make(generation: int) -> ContainerServer:
             folder = work_dir / str(generation)
             folder.mkdir(parents=True, exist_ok=True)
             log.follow(folder / "server.log")

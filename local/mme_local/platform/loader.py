@@ -5,10 +5,10 @@ from __future__ import annotations
 import structlog
 
 from mme_local.platform.failures import Failures
-from mme_local.platform.model import Model
+from mme_local.platform.model import InstanceModel
 from mme_local.platform.settings import Settings
 from mme_local.platform.supervisor import Supervisor
-from mme_local.servers.base import LoadError, ModelServer, OutOfMemory, ServerBroken, ServerError
+from mme_local.servers.base import ContainerServer, LoadError, OutOfMemory, ServerBroken, ServerError
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -27,7 +27,7 @@ class Loader:
         self._failures = failures
         self._settings = settings
 
-    async def load(self, model: Model) -> None:
+    async def load(self, model: InstanceModel) -> None:
         """Load a model from its directory.
 
         Raises:
@@ -44,14 +44,14 @@ class Loader:
         except ServerError as error:
             raise self._failures.server_gone(error) from error
 
-    async def unload(self, model: Model) -> None:
+    async def unload(self, model: InstanceModel) -> None:
         """Unload a model; a server that does not answer holds none, or soon won't, since it is replaced."""
         try:
             await self._supervisor.server.unload(model.name)
         except ServerError as error:
             _log.warning("unload failed", target_model=model.target_model, error=str(error))
 
-    async def abandon(self, model: Model) -> None:
+    async def abandon(self, model: InstanceModel) -> None:
         """Unload a model that does not answer, if need be with its server."""
         generation = self._supervisor.generation
         try:
@@ -60,7 +60,7 @@ class Loader:
             _log.warning("server is replaced", target_model=model.target_model, reason=str(error))
             self._supervisor.replace(generation)
 
-    async def _try(self, model: Model) -> bool:
+    async def _try(self, model: InstanceModel) -> bool:
         """Ask the server once; False when it is worth asking again."""
         assert model.directory is not None
         server = await self._ready()
@@ -83,7 +83,7 @@ class Loader:
             return False
         return generation == self._supervisor.generation
 
-    async def _ready(self) -> ModelServer:
+    async def _ready(self) -> ContainerServer:
         try:
             return await self._supervisor.ready(self._settings.load_timeout)
         except ServerError as error:

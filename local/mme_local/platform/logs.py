@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import boto3
 import structlog
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from mme_local.hosting import loopback
+from mme_local.hosting.spec import log_group
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -28,11 +29,6 @@ _log = structlog.get_logger("mme_local.platform")
 _MOST_BYTES = 256 * 1024
 _MOST_EVENTS = 5_000
 _LAST_DELIVERY = 10.0
-
-
-def log_group(endpoint_name: str) -> str:
-    """Return the name that SageMaker gives to an endpoint's log group."""
-    return f"/aws/sagemaker/Endpoints/{endpoint_name}"
 
 
 class Tail:
@@ -204,16 +200,8 @@ class LogDelivery:
 
     def _client(self, region: str, role: str | None) -> Any:
         if (region, role) not in self._clients:
-            key, secret, token = (None, None, None)
-            if role is not None and self._role_credentials is not None:
-                key, secret, token = self._role_credentials(role)
-            self._clients[region, role] = boto3.session.Session().client(
-                "logs",
-                endpoint_url=self._endpoint_url,
-                region_name=region,
-                aws_access_key_id=key,
-                aws_secret_access_key=secret,
-                aws_session_token=token,
-                config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
+            credentials = None if role is None or self._role_credentials is None else self._role_credentials(role)
+            self._clients[region, role] = loopback.client(
+                "logs", self._endpoint_url, region, credentials=credentials, read_timeout=5
             )
         return self._clients[region, role]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from mme_local.platform.model import Model
+from mme_local.platform.model import InstanceModel
 
 
 class Memory:
@@ -15,7 +15,7 @@ class Memory:
     but such loads ever waits for that lane.
 
     Args:
-        budget: Bytes for all models together, by ``Model.memory_need``; no limit when left out.
+        budget: Bytes for all models together, by ``InstanceModel.memory_need``; no limit when left out.
         evict: Unloads one model that nobody uses, for the reason given, and says whether there was one.
     """
 
@@ -27,7 +27,7 @@ class Memory:
         self._evict = evict
         self._changed = asyncio.Event()
 
-    async def reserve(self, model: Model) -> None:
+    async def reserve(self, model: InstanceModel) -> None:
         """Set memory aside, at once if there is some, else in the order of arrival."""
         if self.lane.locked() or not self._fits(model):
             async with self.lane:
@@ -35,7 +35,7 @@ class Memory:
         else:
             self._take(model)
 
-    async def make_room(self, model: Model) -> None:
+    async def make_room(self, model: InstanceModel) -> None:
         """Set memory aside, evicting others for it; for the holder of the lane."""
         while not self._fits(model):
             if not await self._evict(f"{model.target_model} needs memory"):
@@ -55,15 +55,15 @@ class Memory:
         """Let whoever waits for room look again."""
         self._changed.set()
 
-    def give_back(self, model: Model) -> None:
+    def give_back(self, model: InstanceModel) -> None:
         """Take note that a model takes no memory any more."""
         self.used -= model.memory_bytes
         model.memory_bytes = 0
         self.changed()
 
-    def _fits(self, model: Model) -> bool:
+    def _fits(self, model: InstanceModel) -> bool:
         return self.budget is None or self.used + model.memory_need <= self.budget
 
-    def _take(self, model: Model) -> None:
+    def _take(self, model: InstanceModel) -> None:
         model.memory_bytes = model.memory_need
         self.used += model.memory_bytes

@@ -15,9 +15,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import structlog
-from botocore.config import Config
+
+from mme_local.hosting import loopback
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -59,9 +59,10 @@ class VariantMetrics:
     histograms: dict[str, dict[float, int]] = field(default_factory=dict)
 
     def add(self, name: str, value: float) -> None:
-        """Count one value of a metric."""
+        """Count one value of a metric; ``KeyError`` for one that ``UNITS`` does not have."""
         histogram = self.histograms.get(name)
         if histogram is None:
+            _check_known(name)
             histogram = self.histograms[name] = {}
         histogram[value] = histogram.get(value, 0) + 1
 
@@ -72,6 +73,7 @@ class VariantMetrics:
 
     def gauge(self, name: str, value: float) -> Gauge:
         """Return a measurement of one of the variant's instances."""
+        _check_known(name)
         config_name = self.config_name if self.by_config else None
         return Gauge(self.endpoint_name, self.variant_name, name, value, config_name, self.region)
 
@@ -89,7 +91,14 @@ class Gauge:
     region: str = "us-east-1"
 
 
-_UNITS = {
+UNITS = {
+    "Invocations": NONE,
+    "InvocationsPerInstance": NONE,
+    "Invocation4XXErrors": NONE,
+    "Invocation5XXErrors": NONE,
+    "InvocationModelErrors": NONE,
+    "ModelCacheHit": NONE,
+    "LoadedModelCount": NONE,
     "ModelLatency": MICROSECONDS,
     "OverheadLatency": MICROSECONDS,
     "ModelLoadingWaitTime": MICROSECONDS,
@@ -100,6 +109,12 @@ _UNITS = {
     "MemoryUtilization": PERCENT,
     "DiskUtilization": PERCENT,
 }
+"""All metrics that there are, with their units."""
+
+
+def _check_known(name: str) -> None:
+    if name not in UNITS:
+        raise KeyError(f"{name} has no unit: enter the metric into UNITS")
 
 
 class Publisher:
@@ -194,12 +209,7 @@ class Publisher:
 
     def _client(self, region: str) -> Any:
         if region not in self._clients:
-            self._clients[region] = boto3.session.Session().client(
-                "cloudwatch",
-                endpoint_url=self._endpoint_url,
-                region_name=region,
-                config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
-            )
+            self._clients[region] = loopback.client("cloudwatch", self._endpoint_url, region)
         return self._clients[region]
 
 
@@ -215,7 +225,7 @@ def histogram_data(variant: VariantMetrics, histograms: dict[str, dict[float, in
                     "MetricName": name,
                     "Dimensions": dimensions,
                     "Timestamp": now,
-                    "Unit": _UNITS.get(name, NONE),
+                    "Unit": UNITS[name],
                     "Values": [float(value) for value, _ in batch],
                     "Counts": [float(count) for _, count in batch],
                 }
@@ -230,7 +240,7 @@ def gauge_data(gauges: Iterable[Gauge]) -> Iterator[dict[str, Any]]:
                 "MetricName": gauge.name,
                 "Dimensions": dimensions,
                 "Timestamp": now,
-                "Unit": _UNITS.get(gauge.name, NONE),
+                "Unit": UNITS[gauge.name],
                 "Value": gauge.value,
             }
 

@@ -29,7 +29,7 @@ class State(enum.Enum):
 
 
 @dataclass(eq=False)
-class Model:
+class InstanceModel:
     """A model of one instance.
 
     Attributes:

@@ -7,16 +7,16 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
-from mme_local.platform.errors import ValidationError
-from mme_local.spec import VariantSpec
-
-MAX_BODY: Final = 25 * 1024**2
-"""Of real-time endpoints, by AWS's FAQ on model hosting; the API's service model still says 6 MB."""
-TARGET_MODEL: Final = "x-amzn-sagemaker-target-model"
-TARGET_VARIANT: Final = "x-amzn-sagemaker-target-variant"
-TARGET_CONTAINER: Final = "x-amzn-sagemaker-target-container-hostname"
-INFERENCE_COMPONENT: Final = "x-amzn-sagemaker-inference-component"
-CUSTOM_ATTRIBUTES: Final = "x-amzn-sagemaker-custom-attributes"
+from mme_local.hosting.headers import (
+    CUSTOM_ATTRIBUTES,
+    INFERENCE_COMPONENT,
+    INFERENCE_ID,
+    TARGET_CONTAINER,
+    TARGET_MODEL,
+    TARGET_VARIANT,
+)
+from mme_local.hosting.spec import MAX_BODY, VariantSpec
+from mme_local.platform.errors import InvalidRequest
 
 _LIMITS: Final = {
     TARGET_VARIANT: ("targetVariant", 63),
@@ -25,9 +25,10 @@ _LIMITS: Final = {
     CUSTOM_ATTRIBUTES: ("customAttributes", 1024),
     "content-type": ("contentType", 1024),
     "accept": ("accept", 1024),
-    "x-amzn-sagemaker-inference-id": ("inferenceId", 64),
+    INFERENCE_ID: ("inferenceId", 64),
 }
-# The API's \A\S[\p{Print}]*\z: blanks are printable, control characters are not.
+# What the API takes, more than the names that we give to models.
+# Its pattern is \A\S[\p{Print}]*\z: blanks are printable, control characters are not.
 _TARGET_MODEL: Final = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 _FORWARDED: Final = ("content-type", "accept", CUSTOM_ATTRIBUTES)
 
@@ -79,7 +80,7 @@ class Invocation:
             if value is not None and len(value) > limit:
                 raise _constraint(member, f"Member must have length less than or equal to {limit}")
         if INFERENCE_COMPONENT in headers:  # no endpoint here has any
-            raise ValidationError(
+            raise InvalidRequest(
                 "Inference Component Name header is not allowed for endpoints to which you dont plan to deploy"
                 " inference components. Please remove the Inference Component Name header and try again."
             )
@@ -97,24 +98,24 @@ class Invocation:
         With direct invocation it must name a container, which is then the only one that counts; elsewhere it must not.
 
         Raises:
-            ValidationError: In SageMaker's words, as far as they are known.
+            InvalidRequest: In SageMaker's words, as far as they are known.
         """
         containers = variant.containers
         if variant.direct:
             if self.target_container is None:
-                raise ValidationError(f"Request {uuid.uuid4()} is missing a target container hostname header.")
+                raise InvalidRequest(f"Request {uuid.uuid4()} is missing a target container hostname header.")
             containers = tuple(c for c in containers if c.hostname == self.target_container)
             if not containers:
-                raise ValidationError(
+                raise InvalidRequest(
                     f"Target container hostname {self.target_container} not found for endpoint {endpoint_name}."
                 )
         elif self.target_container is not None:
-            raise ValidationError("Target container hostname is supported only for endpoints with direct invocation.")
+            raise InvalidRequest("Target container hostname is supported only for endpoints with direct invocation.")
         multi_model = any(container.multi_model for container in containers)
         if multi_model and self.target_model is None:
-            raise ValidationError(f"Request {uuid.uuid4()} is missing a target model header.")
+            raise InvalidRequest(f"Request {uuid.uuid4()} is missing a target model header.")
         if not multi_model and self.target_model is not None:
-            raise ValidationError(
+            raise InvalidRequest(
                 f"Endpoint {endpoint_name} is not a multi-model endpoint and does not support target model header.",
                 code="TARGET_MODEL_HEADER_NOT_SUPPORTED",
             )
@@ -129,7 +130,7 @@ def artifact_url(prefix: str, target_model: str) -> str:
     return prefix + target_model
 
 
-def _constraint(member: str, constraint: str) -> ValidationError:
-    return ValidationError(
+def _constraint(member: str, constraint: str) -> InvalidRequest:
+    return InvalidRequest(
         f"1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mme_local.packing.members import MAX_BYTES, MAX_MEMBERS
+from multi_model_endpoint.artifacts.members import MAX_BYTES, MAX_MEMBERS
 
 
 @dataclass(frozen=True)

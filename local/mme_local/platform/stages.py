@@ -12,13 +12,13 @@ import structlog
 
 from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
-from mme_local.platform.errors import InvokeError, ValidationError
+from mme_local.platform.errors import InvalidRequest, InvokeError
 from mme_local.platform.failures import Failures
-from mme_local.platform.model import Model
+from mme_local.platform.model import InstanceModel
 from mme_local.platform.request import Invocation, artifact_url
 from mme_local.platform.settings import Settings
 from mme_local.platform.supervisor import Supervisor
-from mme_local.servers.base import LoadError, ModelDied, ModelServer, ServerBroken, ServerError, ServerResponse
+from mme_local.servers.base import ContainerServer, LoadError, ModelDied, ServerBroken, ServerError, ServerResponse
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -79,7 +79,7 @@ class _ServerStage(ABC):
     async def _run(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """Run the body through the call's model once."""
 
-    async def _ready(self) -> ModelServer:
+    async def _ready(self) -> ContainerServer:
         if self.supervisor.up:
             return self.supervisor.server
         try:
@@ -87,7 +87,9 @@ class _ServerStage(ABC):
         except ServerError as error:
             raise self._failures.not_running(error) from error
 
-    async def _call(self, call: Invocation, model: Model, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def _call(
+        self, call: Invocation, model: InstanceModel, body: bytes, headers: Mapping[str, str]
+    ) -> ServerResponse:
         """Call the server; only a missing answer is an error here, and ``_CutOff`` one that is no fault of the call."""
         supervisor = self.supervisor
         generation, load = supervisor.generation, model.loads
@@ -128,7 +130,7 @@ class _ServerStage(ABC):
         call.server_status = response.status
         return response
 
-    def _give_up(self, model: Model, generation: int, load: int) -> None:
+    def _give_up(self, model: InstanceModel, generation: int, load: int) -> None:
         """See to it that later calls do not wait for a model that did not answer this one."""
         self.supervisor.replace(generation)
 
@@ -168,7 +170,9 @@ class MultiModelStage(_ServerStage):
         # What a container was sent it answers, also when the caller is gone; until then the model is in use.
         return await asyncio.shield(self._use(call, model, body, headers))
 
-    async def _use(self, call: Invocation, model: Model, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def _use(
+        self, call: Invocation, model: InstanceModel, body: bytes, headers: Mapping[str, str]
+    ) -> ServerResponse:
         try:
             response = await self._call(call, model, body, headers)
             if response.status == 507 and await self.cache.evict_idle(keep=model):
@@ -178,10 +182,10 @@ class MultiModelStage(_ServerStage):
             self.cache.release(model)
         return response
 
-    def _give_up(self, model: Model, generation: int, load: int) -> None:
+    def _give_up(self, model: InstanceModel, generation: int, load: int) -> None:
         self.cache.give_up(model, load)
 
-    async def _bring_in(self, call: Invocation, url: str) -> Model:
+    async def _bring_in(self, call: Invocation, url: str) -> InstanceModel:
         started = time.perf_counter()
         try:
             return await self.cache.acquire(url, call.target_model or "")
@@ -195,13 +199,13 @@ class SingleModelStage(_ServerStage):
     def __init__(self, supervisor: Supervisor, disk: Disk, failures: Failures, settings: Settings, *, url: str) -> None:
         super().__init__(supervisor, failures, settings)
         self._disk = disk
-        self._model = Model(url, url.rpartition("/")[2])
+        self._model = InstanceModel(url, url.rpartition("/")[2])
 
     async def stop(self) -> None:
         """End the server."""
         await self.supervisor.stop()
 
-    async def prepare(self, server: ModelServer) -> None:
+    async def prepare(self, server: ContainerServer) -> None:
         """Load the model into a new server."""
         model = self._model
         try:
@@ -239,4 +243,4 @@ class UnservableStage:
 
     async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """Refuse."""
-        raise ValidationError(self._message)
+        raise InvalidRequest(self._message)

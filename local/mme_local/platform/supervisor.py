@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from mme_local.platform.settings import Settings
-from mme_local.servers.base import ModelServer, ServerError
+from mme_local.servers.base import ContainerServer, ServerError
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -38,14 +38,14 @@ class Supervisor:
 
     def __init__(
         self,
-        make: Callable[[int], ModelServer],
+        make: Callable[[int], ContainerServer],
         *,
         startup_timeout: float,
         settings: Settings,
         label: str,
     ) -> None:
         self._make = make
-        self.prepare: Callable[[ModelServer], Awaitable[None]] | None = None
+        self.prepare: Callable[[ContainerServer], Awaitable[None]] | None = None
         self.on_down: Callable[[], None] | None = None
         self._startup_timeout = startup_timeout
         self._settings = settings
@@ -77,7 +77,7 @@ class Supervisor:
                     await task
         await self.server.stop()
 
-    async def ready(self, within: float) -> ModelServer:
+    async def ready(self, within: float) -> ContainerServer:
         """Return the running server, waiting ``within`` seconds for a restart; ``ServerError`` when there is none."""
         if self.up:
             return self.server
@@ -152,14 +152,14 @@ class Supervisor:
             return 0.0
         return min(self._settings.restart_backoff * 2.0 ** min(failures - 1, 16), self._settings.restart_backoff_max)
 
-    async def _start(self, server: ModelServer) -> None:
+    async def _start(self, server: ContainerServer) -> None:
         await server.start(self._startup_timeout)
         if self.prepare is not None:
             await self.prepare(server)
         self._failure = None
         self.up = True
 
-    async def _stop_quietly(self, server: ModelServer) -> None:
+    async def _stop_quietly(self, server: ContainerServer) -> None:
         try:
             await server.stop()
         except Exception as error:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import structlog
 
+from mme_local.hosting.spec import VariantSpec
 from mme_local.platform.errors import InvokeError, ModelError, ServiceUnavailable
 from mme_local.platform.instance import Instance, Surroundings
 from mme_local.platform.metrics import VariantMetrics, microseconds
 from mme_local.platform.request import Invocation
 from mme_local.servers.base import ServerResponse
-from mme_local.spec import VariantSpec
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -22,7 +22,7 @@ _HUNG_UP = 499
 """The status of a call whose caller is gone, as web servers count it."""
 
 
-class Variant:
+class RunningVariant:
     """The instances of a variant behind a router that knows which of them holds which model.
 
     Args:

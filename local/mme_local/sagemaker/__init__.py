@@ -1,7 +1,6 @@
 """The part of the SageMaker API that makes endpoints: models, endpoint configurations, endpoints and their tags."""
 
 from mme_local.sagemaker.errors import SageMakerError, ValidationError
-from mme_local.sagemaker.records import Scope
-from mme_local.sagemaker.service import SageMaker
+from mme_local.sagemaker.service import SERVICE, TARGET_PREFIX, SageMaker
 
-__all__ = ["SageMaker", "SageMakerError", "Scope", "ValidationError"]
+__all__ = ["SERVICE", "TARGET_PREFIX", "SageMaker", "SageMakerError", "ValidationError"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import boto3
-from botocore.config import Config
-
-from mme_local.sagemaker.records import Scope
+from mme_local.aws.scope import Scope
+from mme_local.hosting import loopback
 
 
 class CloudWatchAlarms:
@@ -26,13 +24,7 @@ class CloudWatchAlarms:
         return await asyncio.to_thread(self._states, scope, names)
 
     def _states(self, scope: Scope, names: Sequence[str]) -> Mapping[str, str]:
-        # a session of its own: the default one is not safe to share between threads
-        client = boto3.session.Session().client(
-            "cloudwatch",
-            endpoint_url=self._endpoint_url,
-            region_name=scope.region,
-            config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
-        )
+        client = loopback.client("cloudwatch", self._endpoint_url, scope.region, attempts=2)
         found = client.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         return {
             alarm["AlarmName"]: alarm["StateValue"] for alarm in (*found["MetricAlarms"], *found["CompositeAlarms"])

@@ -12,11 +12,12 @@ from typing import Any
 
 from botocore.model import Shape
 
-from mme_local.provisioning import OnLoop, Properties, Provisioned, coerced_properties
-from mme_local.sagemaker.records import Endpoint, Model, Record, Region, Scope
+from mme_local.aws.provisioning import OnLoop, Properties, Provisioned, coerced_properties
+from mme_local.aws.scope import Scope
+from mme_local.aws.shapes import input_shape
+from mme_local.aws.tags import tag_map
+from mme_local.sagemaker.records import RECORD_TYPES, Endpoint, Model, Record, Region
 from mme_local.sagemaker.service import SageMaker
-from mme_local.sagemaker.tags import tag_map
-from mme_local.shapes import input_shape
 
 _SUFFIX_LENGTH = 12
 _NAME_LENGTH = 63
@@ -26,31 +27,31 @@ _NAME_LENGTH = 63
 class ResourceType:
     """A CloudFormation type and the operations behind it."""
 
-    noun: str
+    record_type: type[Record]
     taggable: bool = True
 
     @property
     def name(self) -> str:
         """What templates call it."""
-        return f"AWS::SageMaker::{self.noun}"
+        return f"AWS::SageMaker::{self.record_type.api}"
 
     @property
     def name_property(self) -> str:
         """The property with its physical name."""
-        return f"{self.noun}Name"
+        return self.record_type.name_member()
 
     @cached_property
     def members(self) -> dict[str, Shape]:
         """The properties that it has, with their types."""
-        members = dict(input_shape("sagemaker", f"Create{self.noun}").members)
-        if self.noun == "Endpoint":
-            members.update(input_shape("sagemaker", "UpdateEndpoint").members)
+        members = dict(input_shape("sagemaker", f"Create{self.record_type.api}").members)
+        if self.record_type.updatable:
+            members.update(input_shape("sagemaker", f"Update{self.record_type.api}").members)
         return members
 
     @property
     def create_only(self) -> tuple[str, ...]:
         """The properties whose change replaces the resource."""
-        if self.noun == "Endpoint":
+        if self.record_type.updatable:
             return (self.name_property,)
         return tuple(name for name in self.members if name != "Tags")
 
@@ -60,11 +61,11 @@ class ResourceType:
 
     def attributes(self, record: Record) -> dict[str, str]:
         """What ``Fn::GetAtt`` can ask for."""
-        attributes = {self.name_property: record.name, f"{self.noun}Arn": record.arn}
+        attributes = {self.name_property: record.name, f"{self.record_type.api}Arn": record.arn}
         return attributes if isinstance(record, Model) else {**attributes, "Id": record.arn}
 
 
-TYPES = (ResourceType("Model"), ResourceType("EndpointConfig"), ResourceType("Endpoint"))
+TYPES = tuple(ResourceType(record_type) for record_type in RECORD_TYPES)
 
 
 class Provisioner(OnLoop):
@@ -95,7 +96,7 @@ class Provisioner(OnLoop):
     async def _create(self, scope: Scope, kind: ResourceType, logical_id: str, properties: Properties) -> Provisioned:
         request = kind.request(properties)
         name = request.setdefault(kind.name_property, _generated_name(logical_id))
-        self._service.call(scope, f"Create{kind.noun}", request)
+        self._service.call(scope, f"Create{kind.record_type.api}", request)
         record = _find(self._service.region(scope), kind, name)
         assert record is not None
         if isinstance(record, Endpoint) and (reason := await _settled(record)) is not None:
@@ -129,7 +130,7 @@ class Provisioner(OnLoop):
             record = _find(self._service.region(scope), kind, record.name)
         if record is None:
             return
-        self._service.call(scope, f"Delete{kind.noun}", {kind.name_property: record.name})
+        self._service.call(scope, f"Delete{kind.record_type.api}", {kind.name_property: record.name})
         if isinstance(record, Endpoint) and (reason := await _settled(record)) is not None:
             raise RuntimeError(reason)
 
@@ -140,9 +141,8 @@ async def _settled(endpoint: Endpoint) -> str | None:
 
 
 def _find(region: Region, kind: ResourceType, name: str) -> Record | None:
-    if kind.noun == "Model":
-        return region.models.find(name)
-    return region.configs.find(name) if kind.noun == "EndpointConfig" else region.endpoints.find(name)
+    record: Record | None = region.shelf(kind.record_type).find(name)
+    return record
 
 
 def _name(physical_id: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mme_local.hosting import HostingError
+from mme_local.hosting.plane import HostingError
+from mme_local.hosting.spec import ContainerSpec, EndpointSpec, VariantSpec
 from mme_local.sagemaker.records import Endpoint, EndpointConfig, Model, Region, Variant
-from mme_local.spec import ContainerSpec, EndpointSpec, VariantSpec
 
 
 def new_variants(region: Region, config: EndpointConfig) -> list[Variant]:

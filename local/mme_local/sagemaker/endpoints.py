@@ -10,13 +10,16 @@ from typing import Any, Protocol
 
 import structlog
 
-from mme_local.hosting import Hosting, HostingError
-from mme_local.sagemaker import deployment, describing, guardrails, listing, rules
+from mme_local.aws.listing import answer
+from mme_local.aws.scope import Scope
+from mme_local.aws.tags import tag_map
+from mme_local.hosting.plane import Hosting, HostingError
+from mme_local.hosting.spec import EndpointSpec
+from mme_local.sagemaker import deployment, describing, guardrails, rules
 from mme_local.sagemaker.errors import SageMakerError, ValidationError
+from mme_local.sagemaker.listing import page
 from mme_local.sagemaker.permissions import Roles
-from mme_local.sagemaker.records import Endpoint, EndpointConfig, PendingDeployment, Region, Scope, Variant
-from mme_local.sagemaker.tags import tag_map
-from mme_local.spec import EndpointSpec
+from mme_local.sagemaker.records import Endpoint, EndpointConfig, PendingDeployment, Region, Variant
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +85,7 @@ class Endpoints:
         if (hosted := self._hosted.get(name.lower())) is not None:
             scope = hosted[0]
             raise ValidationError(
-                f"mme-local serves one endpoint of a name: {name} is in use in {scope.region} of {scope.account}."
+                f"mme serves one endpoint of a name: {name} is in use in {scope.region} of {scope.account}."
             )
         config = region.configs.get(request["EndpointConfigName"])
         variants = deployment.new_variants(region, config)
@@ -107,8 +110,8 @@ class Endpoints:
 
     def list_all(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
         """ListEndpoints."""
-        endpoints, token = listing.page(listing.select(region.endpoints, request), request)
-        return listing.answer("Endpoints", [describing.summary(endpoint) for endpoint in endpoints], token)
+        endpoints, token = page(region.endpoints, request)
+        return answer("Endpoints", [describing.summary(endpoint) for endpoint in endpoints], token)
 
     def update(self, region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
         """UpdateEndpoint: the old configuration serves until the new one does, and goes on when that fails."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mme_local.errors import SerializationError, ServiceError, UnknownOperation, ValidationError
+from mme_local.aws.errors import SerializationError, ServiceError, UnknownOperation, ValidationError
 
 __all__ = ["ResourceLimitExceeded", "SageMakerError", "SerializationError", "UnknownOperation", "ValidationError"]
 

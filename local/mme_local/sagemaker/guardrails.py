@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 import structlog
 
-from mme_local.hosting import Hosting, HostingError
-from mme_local.sagemaker.permissions import Permission, Roles
-from mme_local.sagemaker.records import Scope
+from mme_local.aws.permissions import Permission
+from mme_local.aws.scope import Scope
+from mme_local.hosting.plane import Hosting, HostingError
+from mme_local.hosting.spec import EndpointSpec
+from mme_local.sagemaker.permissions import Roles
 from mme_local.sagemaker.rules import instances_of
-from mme_local.spec import EndpointSpec
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +108,7 @@ class Watch:
         if self._roles is None:
             return
         for name in self.names:
-            arn = f"arn:aws:cloudwatch:{self._scope.region}:{self._scope.account}:alarm:{name}"
+            arn = self._scope.arn("cloudwatch", f"alarm:{name}")
             allowed = self._role is not None and self._roles.allows(
                 self._role, Permission("cloudwatch:DescribeAlarms", arn)
             )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from mme_local.sagemaker.errors import ValidationError
+from mme_local.aws import listing
 from mme_local.sagemaker.records import Endpoint, Record
 
-T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 _DEFAULT_PAGE = 10
 
 
-def select(records: Iterable[R], request: Mapping[str, Any]) -> list[R]:
-    """The records that pass the request's filters, in its order: the newest first if it names none."""
+def page(records: Iterable[R], request: Mapping[str, Any]) -> tuple[list[R], str | None]:
+    """A page of the records that pass the request's filters, and the token of the next one.
+
+    They come in the request's order, the newest first if it names none.
+    """
     keys: dict[str, Callable[[R], Any]] = {
         "Name": lambda record: record.name.lower(),
         "CreationTime": lambda record: record.created,
@@ -24,7 +25,8 @@ def select(records: Iterable[R], request: Mapping[str, Any]) -> list[R]:
     }
     key = keys[request.get("SortBy", "CreationTime")]
     descending = request.get("SortOrder", "Descending") == "Descending"
-    return sorted((record for record in records if _passes(record, request)), key=key, reverse=descending)
+    passing = sorted((record for record in records if _passes(record, request)), key=key, reverse=descending)
+    return listing.page(passing, request, _DEFAULT_PAGE)
 
 
 def _passes(record: Record, request: Mapping[str, Any]) -> bool:
@@ -42,28 +44,3 @@ def _passes(record: Record, request: Mapping[str, Any]) -> bool:
 
 def _status(record: Record) -> str:
     return record.status if isinstance(record, Endpoint) else ""
-
-
-def page(
-    items: Sequence[T], request: Mapping[str, Any], default_size: int = _DEFAULT_PAGE
-) -> tuple[list[T], str | None]:
-    """One page of a list and the token of the next one."""
-    start = _offset(request["NextToken"]) if "NextToken" in request else 0
-    end = start + request.get("MaxResults", default_size)
-    token = base64.urlsafe_b64encode(str(end).encode()).decode() if end < len(items) else None
-    return list(items[start:end]), token
-
-
-def _offset(token: str) -> int:
-    try:
-        offset = int(base64.urlsafe_b64decode(token.encode()))
-    except ValueError:
-        offset = -1
-    if offset < 0:
-        raise ValidationError("The pagination token is invalid.")
-    return offset
-
-
-def answer(member: str, summaries: list[dict[str, Any]], token: str | None) -> dict[str, Any]:
-    """A List response."""
-    return {member: summaries} if token is None else {member: summaries, "NextToken": token}

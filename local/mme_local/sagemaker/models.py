@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mme_local.sagemaker import listing, rules
+from mme_local.aws.listing import answer
+from mme_local.aws.tags import tag_map
+from mme_local.sagemaker import rules
+from mme_local.sagemaker.listing import page
 from mme_local.sagemaker.permissions import Roles, check_execution_role
 from mme_local.sagemaker.records import EndpointConfig, Model, Region
-from mme_local.sagemaker.tags import tag_map
 
 
 def create_model(region: Region, request: Mapping[str, Any], *, roles: Roles | None = None) -> dict[str, Any]:
@@ -26,25 +28,25 @@ def create_model(region: Region, request: Mapping[str, Any], *, roles: Roles | N
 def describe_model(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
     """DescribeModel."""
     record = region.models.get(request["ModelName"])
-    answer = {
+    described = {
         "EnableNetworkIsolation": False,
         **_without_tags(record.request),
         "ModelArn": record.arn,
         "CreationTime": record.created,
     }
     containers = [{"Mode": "SingleModel", **container} for container in record.containers]
-    if "Containers" in answer:
-        answer["Containers"] = containers
+    if "Containers" in described:
+        described["Containers"] = containers
     else:
-        answer["PrimaryContainer"] = containers[0]
-    return answer
+        described["PrimaryContainer"] = containers[0]
+    return described
 
 
 def list_models(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
     """ListModels."""
-    records, token = listing.page(listing.select(region.models, request), request)
+    records, token = page(region.models, request)
     summaries = [{"ModelName": r.name, "ModelArn": r.arn, "CreationTime": r.created} for r in records]
-    return listing.answer("Models", summaries, token)
+    return answer("Models", summaries, token)
 
 
 def delete_model(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,9 +79,9 @@ def describe_config(region: Region, request: Mapping[str, Any]) -> dict[str, Any
 
 def list_configs(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:
     """ListEndpointConfigs."""
-    records, token = listing.page(listing.select(region.configs, request), request)
+    records, token = page(region.configs, request)
     summaries = [{"EndpointConfigName": r.name, "EndpointConfigArn": r.arn, "CreationTime": r.created} for r in records]
-    return listing.answer("EndpointConfigs", summaries, token)
+    return answer("EndpointConfigs", summaries, token)
 
 
 def delete_config(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:

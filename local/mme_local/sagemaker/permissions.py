@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mme_local.aws.permissions import Permission
+from mme_local.aws.scope import Scope
+from mme_local.hosting.headers import TARGET_CONTAINER, TARGET_MODEL
+from mme_local.hosting.spec import split_s3_url
 from mme_local.sagemaker.errors import ValidationError
-from mme_local.sagemaker.records import Scope
-from mme_local.spec import split_s3_url
+from mme_local.sagemaker.records import RECORD_TYPES, Endpoint, Model, arn
 
 PRINCIPAL = "sagemaker.amazonaws.com"
 _TARGETS = {
-    "sagemaker:TargetModel": "x-amzn-sagemaker-target-model",
-    "sagemaker:TargetContainerHostname": "x-amzn-sagemaker-target-container-hostname",
+    "sagemaker:TargetModel": TARGET_MODEL,
+    "sagemaker:TargetContainerHostname": TARGET_CONTAINER,
 }
-
-
-@dataclass(frozen=True)
-class Permission:
-    """An action on a resource, with the condition keys of the call."""
-
-    action: str
-    resource: str = "*"
-    context: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Roles(Protocol):
@@ -36,13 +29,6 @@ class Roles(Protocol):
         """Whether the role's policies allow it."""
 
 
-_NOUNS = {
-    "EndpointConfigName": "endpoint-config",
-    "EndpointName": "endpoint",
-    "ModelName": "model",
-}
-
-
 def needed(scope: Scope, operation: str, request: Any) -> Iterator[Permission]:
     """The permissions that a call of the SageMaker API needs, by AWS's Service Authorization Reference.
 
@@ -50,7 +36,8 @@ def needed(scope: Scope, operation: str, request: Any) -> Iterator[Permission]:
     """
     members = request if isinstance(request, dict) else {}
     action, context = f"sagemaker:{operation}", _context(scope, members)
-    resources = [scope.arn(noun, str(members[name])) for name, noun in _NOUNS.items() if name in members]
+    named = [(record_type.kind, members.get(record_type.name_member())) for record_type in RECORD_TYPES]
+    resources = [arn(scope, kind, str(name)) for kind, name in named if name is not None]
     if "ResourceArn" in members:
         resources = [str(members["ResourceArn"])]
     for resource in resources or ["*"]:
@@ -69,7 +56,7 @@ def needed_to_invoke(
     """
     targets = _TARGETS if operation == "InvokeEndpoint" else {}
     context = {key: headers[header] for key, header in targets.items() if header in headers}
-    return Permission(f"sagemaker:{operation}", scope.arn("endpoint", endpoint), context)
+    return Permission(f"sagemaker:{operation}", arn(scope, Endpoint.kind, endpoint), context)
 
 
 def check_execution_role(roles: Roles, request: Mapping[str, Any]) -> None:
@@ -113,7 +100,9 @@ def _context(scope: Scope, members: Mapping[str, Any]) -> dict[str, Any]:
     variants = [variant for variant in members.get("ProductionVariants") or [] if isinstance(variant, dict)]
     if variants:
         context["sagemaker:InstanceTypes"] = [str(v["InstanceType"]) for v in variants if "InstanceType" in v]
-        context["sagemaker:ModelArn"] = [scope.arn("model", str(v["ModelName"])) for v in variants if "ModelName" in v]
+        context["sagemaker:ModelArn"] = [
+            arn(scope, Model.kind, str(v["ModelName"])) for v in variants if "ModelName" in v
+        ]
     vpc = members.get("VpcConfig")
     if isinstance(vpc, dict):
         context["sagemaker:VpcSubnets"] = vpc.get("Subnets") or []

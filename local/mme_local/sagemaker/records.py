@@ -8,25 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
+from mme_local.aws.scope import Scope
+from mme_local.hosting.spec import EndpointSpec
 from mme_local.sagemaker.errors import ValidationError
-from mme_local.spec import EndpointSpec
 
 
-@dataclass(frozen=True)
-class Scope:
-    """The account and region of a request: each has its own models, configurations and endpoints."""
-
-    account: str
-    region: str
-
-    @property
-    def arn_prefix(self) -> str:
-        """What all ARNs of this account and region begin with."""
-        return f"arn:aws:sagemaker:{self.region}:{self.account}:"
-
-    def arn(self, kind: str, name: str) -> str:
-        """The ARN of a resource; SageMaker writes the name in lower case."""
-        return f"{self.arn_prefix}{kind}/{name.lower()}"
+def arn(scope: Scope, kind: str, name: str) -> str:
+    """The ARN of a resource; SageMaker writes the name in lower case."""
+    return scope.arn("sagemaker", f"{kind}/{name.lower()}")
 
 
 @dataclass
@@ -34,7 +23,13 @@ class Record:
     """A resource: the checked request that made it, and when."""
 
     kind: ClassVar[str]
+    """What its ARN calls it."""
     noun: ClassVar[str]
+    """What messages call it."""
+    api: ClassVar[str]
+    """What operations and CloudFormation call it: ``CreateModel``, ``AWS::SageMaker::Model``."""
+    updatable: ClassVar[bool] = False
+    """Whether there is an operation that changes it; without one CloudFormation replaces it for each change."""
 
     name: str
     arn: str
@@ -42,12 +37,18 @@ class Record:
     created: float = field(default_factory=time.time)
     tags: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def name_member(cls) -> str:
+        """The member of requests, and property of templates, with the resource's name."""
+        return f"{cls.api}Name"
+
 
 class Model(Record):
     """A model: one or more containers."""
 
     kind = "model"
     noun = "model"
+    api = "Model"
 
     @property
     def containers(self) -> list[dict[str, Any]]:
@@ -72,6 +73,7 @@ class EndpointConfig(Record):
 
     kind = "endpoint-config"
     noun = "endpoint configuration"
+    api = "EndpointConfig"
 
     @property
     def variants(self) -> list[dict[str, Any]]:
@@ -116,6 +118,8 @@ class Endpoint(Record):
 
     kind: ClassVar[str] = "endpoint"
     noun: ClassVar[str] = "endpoint"
+    api: ClassVar[str] = "Endpoint"
+    updatable: ClassVar[bool] = True
 
     config_name: str = ""
     status: str = "Creating"
@@ -141,6 +145,9 @@ class Endpoint(Record):
         return self.status in ("Creating", "Updating", "RollingBack", "Deleting")
 
 
+RECORD_TYPES: tuple[type[Record], ...] = (Model, EndpointConfig, Endpoint)
+"""All kinds of resources: CloudFormation, tags, permissions and the shelves below know no others."""
+
 R = TypeVar("R", bound=Record)
 
 
@@ -157,7 +164,7 @@ class Shelf(Generic[R]):
 
     def arn(self, name: str) -> str:
         """The ARN of a resource of this name, whether it exists or not."""
-        return self._scope.arn(self._type.kind, name)
+        return arn(self._scope, self._type.kind, name)
 
     def add(self, record: R) -> None:
         """Keep a new resource; the name must be free."""
@@ -195,3 +202,12 @@ class Region:
         self.models = Shelf(scope, Model)
         self.configs = Shelf(scope, EndpointConfig)
         self.endpoints = Shelf(scope, Endpoint)
+        self._shelves: dict[type[Record], Shelf[Any]] = {
+            Model: self.models,
+            EndpointConfig: self.configs,
+            Endpoint: self.endpoints,
+        }
+
+    def shelf(self, record_type: type[Record]) -> Shelf[Any]:
+        """The resources of a kind; ``KeyError`` for a kind that none are kept of."""
+        return self._shelves[record_type]

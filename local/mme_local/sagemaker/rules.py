@@ -10,10 +10,10 @@ from typing import Any
 from mme_local.sagemaker.errors import ValidationError
 from mme_local.sagemaker.records import Model
 
-_ACCELERATOR_FAMILIES = frozenset({"inf1", "inf2", "trn1", "trn1n", "trn2", "dl1"})
+ACCELERATOR_FAMILIES = frozenset({"inf1", "inf2", "trn1", "trn1n", "trn2", "dl1"})
 """Neither CPUs nor GPUs: no server for many models runs on them."""
 # fmt: off
-_NVME_FAMILIES = frozenset({
+NVME_FAMILIES = frozenset({
     "c5d", "c6gd", "m5d", "m6gd", "r5d", "r6gd", "r7gd", "g4dn", "g5", "g6", "g6e", "g7", "g7e",
     "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "p6-b300", "trn1", "trn1n", "trn2", "dl1",
 })
@@ -98,7 +98,7 @@ def _check_variant(variant: Mapping[str, Any], request: Mapping[str, Any], find_
     if instance_type is not None and "InitialInstanceCount" not in variant:
         raise ValidationError(f"Production variant {name} must specify an InitialInstanceCount.")
     family = instance_type.split(".")[1] if instance_type else ""
-    if "KmsKeyId" in request and family in _NVME_FAMILIES:
+    if "KmsKeyId" in request and family in NVME_FAMILIES:
         raise ValidationError(
             f"KmsKeyId is not supported for instance type {instance_type}, which encrypts its local storage itself."
         )
@@ -110,7 +110,7 @@ def _check_variant(variant: Mapping[str, Any], request: Mapping[str, Any], find_
         ):
             if present:
                 raise ValidationError(f"MultiModel mode is not supported with {setting}.")
-        if family in _ACCELERATOR_FAMILIES:
+        if family in ACCELERATOR_FAMILIES:
             raise ValidationError(f"MultiModel mode is not supported for instance type {instance_type}.")
 
 

@@ -8,17 +8,21 @@ from typing import Any
 
 import structlog
 
-from mme_local.hosting import Hosting
-from mme_local.json_protocol import Answer, answer_json
+from mme_local.aws.protocol import Answer, answer_json
+from mme_local.aws.scope import Scope
+from mme_local.aws.shapes import check_request
+from mme_local.hosting.plane import Hosting
 from mme_local.sagemaker import models, tags
 from mme_local.sagemaker.endpoints import Endpoints
 from mme_local.sagemaker.errors import UnknownOperation, ValidationError
 from mme_local.sagemaker.guardrails import Alarms, Clock
 from mme_local.sagemaker.permissions import Roles
-from mme_local.sagemaker.records import Region, Scope
-from mme_local.shapes import check_request
+from mme_local.sagemaker.records import Region
 
 log = structlog.get_logger(__name__)
+
+SERVICE = "sagemaker"
+TARGET_PREFIX = "SageMaker."
 
 Operation = Callable[[Region, Mapping[str, Any]], dict[str, Any]]
 
@@ -68,14 +72,14 @@ class SageMaker:
         """Check a request and run it; ``SageMakerError`` for whatever the API refuses."""
         if operation not in self._operations:
             raise UnknownOperation(f"mme-local has no {operation}; it has {', '.join(sorted(self._operations))}.")
-        return self._operations[operation](self.region(scope), check_request("sagemaker", operation, request))
+        return self._operations[operation](self.region(scope), check_request(SERVICE, operation, request))
 
     def answer(self, scope: Scope, target: str, body: bytes) -> Answer:
         """Answer one request of the JSON protocol; ``target`` is the ``X-Amz-Target`` header."""
 
         def call(request: Any) -> dict[str, Any]:
-            if not target.startswith("SageMaker."):
+            if not target.startswith(TARGET_PREFIX):
                 raise ValidationError("mme-local answers the SageMaker API and InvokeEndpoint.")
-            return self.call(scope, target.removeprefix("SageMaker."), request)
+            return self.call(scope, target.removeprefix(TARGET_PREFIX), request)
 
         return answer_json(call, body)

@@ -68,7 +68,7 @@ class ServerResponse:
     body: bytes
 
 
-class ModelServer(Protocol):
+class ContainerServer(Protocol):
     """One server process: what the platform sees of a container on one instance.
 
     ``name`` is the platform's own opaque name for a loaded model (a hash, as on SageMaker); ``target_model`` is what

@@ -14,15 +14,14 @@ from pathlib import Path
 import aiohttp
 from multidict import CIMultiDict
 
+from mme_local.hosting.headers import CUSTOM_ATTRIBUTES, TARGET_MODEL_SENT
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
 from mme_local.servers.connections import Connections
 from mme_local.servers.process import PORT, Launch, ServerProcess, log_excerpt, shorten
-from mme_local.spec import ContainerSpec
 
-_TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
-_CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
-_REQUEST_HEADERS = frozenset({"content-type", "accept", _CUSTOM_ATTRIBUTES})
-_RESPONSE_HEADERS = frozenset({b"content-type", _CUSTOM_ATTRIBUTES.encode()})
+_REQUEST_HEADERS = frozenset({"content-type", "accept", CUSTOM_ATTRIBUTES})
+_RESPONSE_HEADERS = frozenset({b"content-type", CUSTOM_ATTRIBUTES.encode()})
 
 _PING = aiohttp.ClientTimeout(total=2)
 _LOAD = aiohttp.ClientTimeout(total=360)
@@ -64,7 +63,7 @@ class HttpModelServer(ABC):
         """Remove what ``_url_of`` made."""
 
     async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - until the first ping
-        """See ``ModelServer``."""
+        """See ``ContainerServer``."""
         deadline = time.monotonic() + timeout
         self.work_dir.mkdir(parents=True, exist_ok=True)
         try:
@@ -107,7 +106,7 @@ class HttpModelServer(ABC):
         )
 
     async def stop(self) -> None:
-        """See ``ModelServer``."""
+        """See ``ContainerServer``."""
         sessions, self._session, self._control = (self._session, self._control), None, None
         for session in sessions:
             if session is not None:
@@ -127,7 +126,7 @@ class HttpModelServer(ABC):
         return log_excerpt(self.log)
 
     async def ping(self) -> bool:
-        """See ``ModelServer``; the regular occasion to keep the log short, too."""
+        """See ``ContainerServer``; the regular occasion to keep the log short, too."""
         shorten(self.log)
         if self._session is None:
             return False
@@ -138,7 +137,7 @@ class HttpModelServer(ABC):
             return False
 
     async def load(self, name: str, target_model: str, directory: Path) -> None:
-        """See ``ModelServer``; status 409 means that the model is loaded already, and stays so."""
+        """See ``ContainerServer``; status 409 means that the model is loaded already, and stays so."""
         url = await asyncio.to_thread(self._url_of, name, directory)
         request = {"model_name": model_key(name), "url": str(url)}
         status, body = await self._request("POST", "/models", target_model, request)
@@ -162,7 +161,7 @@ class HttpModelServer(ABC):
             await self._request("DELETE", f"/models/{model_key(name)}", target_model)
 
     async def unload(self, name: str) -> None:
-        """See ``ModelServer``."""
+        """See ``ContainerServer``."""
         target_model = self._loaded.pop(name, name)
         status, body = await self._request("DELETE", f"/models/{model_key(name)}", target_model)
         await asyncio.to_thread(self._forget, name)
@@ -170,17 +169,17 @@ class HttpModelServer(ABC):
             raise ServerError(f"{self.title} answered {status} to an unload: {body[:500].decode(errors='replace')}")
 
     async def abandon(self, name: str) -> None:
-        """See ``ModelServer``; calls of the model that wait for an answer get a ``ServerError``."""
+        """See ``ContainerServer``; calls of the model that wait for an answer get a ``ServerError``."""
         if self._connections is not None:
             self._connections.close(_path(name))
         await self.unload(name)
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
-        """See ``ModelServer``; response headers can be read in any case."""
+        """See ``ContainerServer``; response headers can be read in any case."""
         if self._connections is None:
             raise ServerError(f"{self.title} is not running")
         forwarded = {key: value for key, value in headers.items() if key.lower() in _REQUEST_HEADERS}
-        forwarded[_TARGET_MODEL] = target_model
+        forwarded[TARGET_MODEL_SENT] = target_model
         try:
             status, answered, answer = await self._connections.post(
                 _path(name), forwarded.items(), body, _INVOKE_SECONDS
@@ -197,7 +196,7 @@ class HttpModelServer(ABC):
     ) -> tuple[int, bytes]:
         if self._control is None:
             raise ServerError(f"{self.title} is not running")
-        headers = {_TARGET_MODEL: target_model, "Content-Type": "application/json"}
+        headers = {TARGET_MODEL_SENT: target_model, "Content-Type": "application/json"}
         try:
             async with self._control.request(
                 method, self._base + path, json=json, headers=headers, timeout=_LOAD

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import psutil
 
-from mme_local.servers import repository_of
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import ModelDied, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer, model_key
 from mme_local.servers.handlers import in_model
 from mme_local.servers.process import Launch, container_environment, scratch_folder
-from mme_local.spec import ContainerSpec
 
 HANDLERS = {
     "sagemaker-scikit-learn": "mme_local.servers.handlers.sklearn_model:handle",
@@ -75,12 +74,11 @@ class MultiModelServer(HttpModelServer):
 
     def __init__(self, container: ContainerSpec, work_dir: Path) -> None:
         super().__init__(container, work_dir)
-        repository = repository_of(container.image)
-        if repository not in HANDLERS:
-            raise UnsupportedImage(f"there is no handler for models of {repository!r} on Multi Model Server")
+        if container.repository not in HANDLERS:
+            raise UnsupportedImage(f"there is no handler for models of {container.repository!r} on Multi Model Server")
         self._program = container.environment.get("SAGEMAKER_PROGRAM", "")
         self._code = container.environment.get("SAGEMAKER_SUBMIT_DIRECTORY") or "/opt/ml/code"
-        self._handler = (_SCRIPT_HANDLERS if self._program else HANDLERS)[repository]
+        self._handler = (_SCRIPT_HANDLERS if self._program else HANDLERS)[container.repository]
 
     def _prepare(self) -> Launch:
         importing = self._import_program()
@@ -124,14 +122,14 @@ class MultiModelServer(HttpModelServer):
         return [sys.executable, "-m", "mme_local.servers.handlers.import_program", self._code, self._program]
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
-        """See ``ModelServer``; of a worker's two processes the server starts only one again, the second."""
+        """See ``ContainerServer``; of a worker's two processes the server starts only one again, the second."""
         response = await super().invoke(name, target_model, body, headers)
         if response.status >= 500 and b'"message": "Worker died."' in response.body:
             raise ModelDied(response)
         return response
 
     async def abandon(self, name: str) -> None:
-        """See ``ModelServer``.
+        """See ``ContainerServer``.
 
         The server ends the first of the model's two processes, and leaves the other, in which the model runs, to see
         that its connection is closed. One that hangs never looks.
@@ -154,7 +152,7 @@ def _configuration(environment: Mapping[str, str]) -> str:
     """The inference toolkit's own properties for multi-model endpoints, and what differs here."""
     toolkit = importlib.util.find_spec("sagemaker_inference")
     if toolkit is None or toolkit.origin is None:
-        raise ServerError("sagemaker-inference is not installed: pip install 'cdk-multi-model-endpoint[local]'")
+        raise ServerError("sagemaker-inference is not installed: pip install 'multi-model-endpoint[local]'")
     text = Path(toolkit.origin).with_name("etc").joinpath("mme-mms.properties").read_text(encoding="utf-8")
     size = _max_request_size(environment)
     # bodies for the workers of all processors and twice as many in the queue, as the scikit-learn image reckons

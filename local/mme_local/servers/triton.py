@@ -22,11 +22,11 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import LoadError, ServerBroken, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer
 from mme_local.servers.lanes import separate_session
 from mme_local.servers.process import PORT, Launch, LaunchRefused, container_environment, scratch_folder
-from mme_local.spec import ContainerSpec
 
 REPOSITORY = "sagemaker-tritonserver"
 """The image repository that this server stands in for."""
@@ -141,7 +141,7 @@ class TritonServer(HttpModelServer):
         )
 
     async def load(self, name: str, target_model: str, directory: Path) -> None:
-        """See ``ModelServer``; names that Triton cannot take are refused with status 400, as it would."""
+        """See ``ContainerServer``; names that Triton cannot take are refused with status 400, as it would."""
         if _UNSAFE.search(target_model):
             message = f"Triton's Python backend starts each model through a shell, with its name: {target_model!r}"
             raise LoadError(400, json.dumps({"error": f"{message} has blanks or characters of the shell"}).encode())
@@ -153,11 +153,11 @@ class TritonServer(HttpModelServer):
             raise
 
     async def abandon(self, name: str) -> None:
-        """See ``ModelServer``: to unload a model Triton waits for its calls to end, and everybody for Triton."""
+        """See ``ContainerServer``: to unload a model Triton waits for its calls to end, and everybody for Triton."""
         raise ServerBroken("Triton can't unload a model that does not answer")
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
-        """See ``ModelServer``.
+        """See ``ContainerServer``.
 
         The Python backend gives up a model's process when it has heard nothing of it for a second, dead or just slow on
         a busy machine. It never starts another, and takes a late answer for that to the next call.
@@ -230,7 +230,7 @@ def _package_directory() -> Path:
     package = importlib.util.find_spec("pytriton")
     if package is None or package.origin is None:
         raise ServerError(
-            "Triton is not installed: pip install 'cdk-multi-model-endpoint[local]' brings it for Python 3.11 and 3.12"
+            "Triton is not installed: pip install 'multi-model-endpoint[local]' brings it for Python 3.11 and 3.12"
         )
     return Path(package.origin).parent
 

@@ -10,10 +10,11 @@ import pytest
 
 from mme_local.autoscaling import AutoScaling
 from mme_local.autoscaling.metrics import Alarm, Metric
-from mme_local.errors import ServiceError
-from mme_local.hosting import HostingError, NoServers
-from mme_local.sagemaker import SageMaker, Scope
-from mme_local.spec import EndpointSpec
+from mme_local.aws.errors import ServiceError
+from mme_local.aws.scope import Scope
+from mme_local.hosting.plane import HostingError, NoServers
+from mme_local.hosting.spec import EndpointSpec
+from mme_local.sagemaker import SageMaker
 
 SCOPE = Scope("000000000000", "us-east-1")
 START = 1_800_000_000.0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mme_local.autoscaling.metrics import Alarm, LocalCloudWatch, Metric
-from mme_local.sagemaker import Scope
+from mme_local.aws.scope import Scope
 
 SCOPE = Scope("000000000000", "us-east-1")
 DIMENSIONS = (("EndpointName", "read"), ("VariantName", "V"))

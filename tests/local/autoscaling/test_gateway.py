@@ -7,11 +7,11 @@ import importlib
 from typing import Any
 
 from mme_local.autoscaling import SERVICE, TYPES
-from mme_local.credentials import Credentials
-from mme_local.gateway import Gateway
-from mme_local.hosting import NoServers
+from mme_local.hosting.plane import NoServers
+from mme_local.ministack.credentials import Credentials
+from mme_local.ministack.gateway import Gateway
 
-MOVED = "MiniStack has changed: go through mme_local/gateway.py before raising the pin"
+MOVED = "MiniStack has changed: go through mme_local/ministack/gateway.py before raising the pin"
 
 
 def test_the_service_and_its_types_are_plugged_in() -> None:

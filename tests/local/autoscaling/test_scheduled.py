@@ -11,7 +11,7 @@ import pytest
 
 from mme_local.autoscaling import TYPES, Provisioner
 from mme_local.autoscaling.schedules import Schedule
-from mme_local.errors import ValidationError
+from mme_local.aws.errors import ValidationError
 
 from .conftest import SCOPE
 

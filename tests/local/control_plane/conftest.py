@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -61,13 +60,6 @@ class Maker:
         name = self.name("endpoint")
         self.client.create_endpoint(EndpointName=name, EndpointConfigName=config or self.config(), **changes)
         return name
-
-
-@pytest.fixture(scope="session")
-def unique() -> Callable[[str], str]:
-    """Names that no other test uses."""
-    numbers = itertools.count(1)
-    return lambda prefix: f"{prefix}{next(numbers)}"
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from mme_local.hosting import HostingError
-from mme_local.sagemaker import SageMaker, Scope, ValidationError
-from mme_local.spec import EndpointSpec
+from mme_local.aws.scope import Scope
+from mme_local.hosting.plane import HostingError
+from mme_local.hosting.spec import EndpointSpec
+from mme_local.sagemaker import SageMaker, ValidationError
 
 SCOPE = Scope("000000000000", "us-east-1")
 

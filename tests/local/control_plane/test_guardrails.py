@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from mme_local.hosting import HostingError, NoServers
-from mme_local.sagemaker import SageMaker, Scope, ValidationError
-from mme_local.sagemaker.permissions import Permission
-from mme_local.spec import EndpointSpec
+from mme_local.aws.permissions import Permission
+from mme_local.aws.scope import Scope
+from mme_local.hosting.plane import HostingError, NoServers
+from mme_local.hosting.spec import EndpointSpec
+from mme_local.sagemaker import SageMaker, ValidationError
 
 SCOPE = Scope("000000000000", "us-east-1")
 ROLE = "arn:aws:iam::000000000000:role/Models"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mme_local.credentials import Credentials
-from mme_local.gateway import Gateway
-from mme_local.hosting import NoServers
+from mme_local.hosting.plane import NoServers
+from mme_local.ministack.credentials import Credentials
+from mme_local.ministack.gateway import Gateway
 
 
 class Slow(NoServers):

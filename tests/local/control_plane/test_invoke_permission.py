@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mme_local.aws.scope import Scope
 from mme_local.sagemaker.permissions import needed_to_invoke
-from mme_local.sagemaker.records import Scope
 
 
 def test_the_targets_that_a_call_names_are_keys_of_its_context_and_others_are_absent() -> None:

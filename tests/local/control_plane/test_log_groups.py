@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mme_local.log_groups import MOST_BYTES
+from mme_local.ministack.log_groups import MOST_BYTES
 
 LINE = 100_000
 

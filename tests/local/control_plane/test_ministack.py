@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from mme_local.credentials import Credentials
-from mme_local.gateway import Gateway
-from mme_local.hosting import NoServers
-from mme_local.sagemaker import Scope
+from mme_local.aws.scope import Scope
+from mme_local.hosting.plane import NoServers
+from mme_local.ministack.credentials import Credentials
+from mme_local.ministack.gateway import Gateway
 from mme_local.sagemaker.cloudformation import TYPES
 
 CREDENTIALS = Credentials.random()
-MOVED = "MiniStack has changed: go through mme_local/gateway.py before raising the pin"
+MOVED = "MiniStack has changed: go through mme_local/ministack/gateway.py before raising the pin"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-COMMAND = str(Path(sys.executable).with_name("mme-local"))
+COMMAND = str(Path(sys.executable).with_name("mme"))
 HANDLER = "exports.handler = async () => ({pid: process.pid, endpoint: process.env.AWS_ENDPOINT_URL})"
 
 

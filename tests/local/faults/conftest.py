@@ -18,7 +18,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from mme_local.spec import split_s3_url
+from mme_local.hosting.spec import split_s3_url
 
 ROLE = "arn:aws:iam::000000000000:role/Models"
 MIB = 1024**2
@@ -192,7 +192,7 @@ class Callers:
 
 
 class Site:
-    """A running ``mme-local serve --json``, with a bucket."""
+    """A running ``mme serve --json``, with a bucket."""
 
     def __init__(self, local: Any, eventually: Callable[..., Any]) -> None:
         self.local = local

@@ -1,4 +1,4 @@
-"""The end of ``mme-local serve``, however it comes, with both real servers running and called."""
+"""The end of ``mme serve``, however it comes, with both real servers running and called."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 
-from tests.conftest import LocalEndpoint
+from mme_local.testing import LocalEndpoint
 
 from .conftest import KINDS, Answer, Callers, Endpoint, Site
 
@@ -104,7 +104,7 @@ def temporary(tmp_path: Path) -> Path:
 @pytest.fixture
 def started(tmp_path: Path, temporary: Path) -> Iterator[tuple[LocalEndpoint, int]]:
     """A local AWS whose parent is a program of its own: the process is the parent's, the number its own."""
-    command = [str(Path(sys.executable).with_name("mme-local")), "serve", "--port", "0", "--exit-with-parent", "--json"]
+    command = [str(Path(sys.executable).with_name("mme")), "serve", "--port", "0", "--exit-with-parent", "--json"]
     log = tmp_path / "log.txt"
     with log.open("w") as errors:
         parent = subprocess.Popen(

@@ -21,9 +21,9 @@ from typing import Any
 import boto3
 import pytest
 
+from mme_local.hosting.spec import ContainerSpec, EndpointSpec, VariantSpec
 from mme_local.platform import LocalHosting, Settings
 from mme_local.servers.base import LoadError, OutOfMemory, ServerBroken, ServerError, ServerResponse, UnsupportedImage
-from mme_local.spec import ContainerSpec, EndpointSpec, VariantSpec
 
 DEADLINE = 10.0
 

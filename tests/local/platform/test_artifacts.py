@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from mme_local.hosting.spec import split_s3_url
 from mme_local.platform.artifacts import (
     ArtifactError,
     ArtifactMissing,
@@ -19,7 +20,6 @@ from mme_local.platform.artifacts import (
     DiskFull,
     unpack,
 )
-from mme_local.spec import split_s3_url
 
 MiB = 1024 * 1024
 

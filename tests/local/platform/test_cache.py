@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.platform.artifacts import ArtifactMissing, DiskFull
 from mme_local.platform.cache import ModelCache
 from mme_local.platform.disk import Disk
-from mme_local.platform.errors import ModelError, ModelNotReadyException, ServiceUnavailable, ValidationError
+from mme_local.platform.errors import InvalidRequest, ModelError, ModelNotReadyException, ServiceUnavailable
 from mme_local.platform.failures import Failures
 from mme_local.platform.loader import Loader
 from mme_local.platform.metrics import VariantMetrics
@@ -19,7 +20,6 @@ from mme_local.platform.model import State
 from mme_local.platform.settings import Settings
 from mme_local.platform.supervisor import Supervisor
 from mme_local.servers.base import ServerError
-from mme_local.spec import ContainerSpec
 
 CONTAINER = ContainerSpec(image="mms", multi_model=True)
 
@@ -337,7 +337,7 @@ def test_files_of_a_model_in_use_are_kept_though_the_disk_is_over_budget(rig, un
 
 def test_a_model_beyond_the_whole_disk_budget_is_refused_and_removed(rig, until):
     async def test(r):
-        with pytest.raises(ValidationError, match="more than the budget"):
+        with pytest.raises(InvalidRequest, match="more than the budget"):
             await r.call("huge-1000")
         await until(lambda: r.on_disk() == [])
         assert r.disk.used == 0
@@ -501,7 +501,7 @@ def test_absent_models_leave_no_trace(rig):
     async def test(r):
         for number in range(20):
             r.store.absent.add(f"none{number}")
-            with pytest.raises(ValidationError):
+            with pytest.raises(InvalidRequest):
                 await r.call(f"none{number}")
         assert len(r.cache._models) == 0
 

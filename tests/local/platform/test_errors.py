@@ -70,7 +70,7 @@ FAILURES = Failures("demo", "primary", "arn:aws:logs:us-east-1:000000000000:log-
 @pytest.mark.parametrize(
     ("error", "type_", "status"),
     [
-        (platform_errors.ValidationError("words"), "ValidationError", 400),
+        (platform_errors.InvalidRequest("words"), "ValidationError", 400),
         (platform_errors.ModelNotReadyException("words"), "ModelNotReadyException", 429),
         (platform_errors.InternalFailure("words"), "InternalFailure", 500),
         (platform_errors.ServiceUnavailable("words"), "ServiceUnavailable", 503),

@@ -11,10 +11,10 @@ from typing import Any
 import boto3
 import pytest
 
-from mme_local.hosting import HostingError
+from mme_local.hosting.plane import HostingError
+from mme_local.hosting.spec import EndpointSpec
 from mme_local.platform import Settings
 from mme_local.servers.base import ServerResponse
-from mme_local.spec import EndpointSpec
 
 
 def fleet_of(server: Any, target: str, body: bytes, headers: Any) -> ServerResponse:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mme_local.packing import InvalidModelError, packed
 from mme_local.platform.artifacts import ArtifactRejected, unpack
+from multi_model_endpoint.artifacts import InvalidModelError, packed
 
 MIB = 1024 * 1024
 MAX_MEMBERS = 300
@@ -167,8 +167,8 @@ def test_a_hostile_archive_is_refused_and_touches_nothing_outside(tmp_path: Path
 @pytest.mark.parametrize("what", ARCHIVES)
 def test_what_packing_takes_of_it_can_be_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Both have the same rules; times, of which packing takes none, are what only the endpoint refuses."""
-    monkeypatch.setattr("mme_local.packing.unzip.MAX_BYTES", MAX_BYTES)
-    monkeypatch.setattr("mme_local.packing.archive.MAX_MEMBERS", MAX_MEMBERS)
+    monkeypatch.setattr("multi_model_endpoint.artifacts.unzip.MAX_BYTES", MAX_BYTES)
+    monkeypatch.setattr("multi_model_endpoint.artifacts.archive.MAX_MEMBERS", MAX_MEMBERS)
     path = tmp_path / "model.tar.gz"
     path.write_bytes(gzip.compress(ARCHIVES[what], 1))
     try:

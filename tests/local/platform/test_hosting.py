@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mme_local.hosting import HostingError
+from mme_local.hosting.plane import HostingError
 from mme_local.platform import Settings
 from mme_local.servers.base import ServerResponse
 

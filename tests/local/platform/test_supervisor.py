@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.platform.settings import Settings
 from mme_local.platform.supervisor import Supervisor
 from mme_local.servers.base import ServerError
-from mme_local.spec import ContainerSpec
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
-from mme_local.servers import server_for
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import ServerResponse
-from mme_local.spec import ContainerSpec
+from mme_local.servers.choice import server_for
 
 T = TypeVar("T")
 Run = Callable[[Awaitable[T]], T]

@@ -6,8 +6,8 @@ import tarfile
 
 import pytest
 
-from mme_local.packing import ModelServer, check_layout, packed
 from mme_local.servers.base import LoadError
+from multi_model_endpoint.artifacts import ModelServer, check_layout, packed
 
 CODE = """
 import triton_python_backend_utils as pb_utils

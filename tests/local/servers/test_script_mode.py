@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from mme_local.servers import server_for
 from mme_local.servers.base import LoadError, ServerError
+from mme_local.servers.choice import server_for
 
 ECHO = """
 def model_fn(model_dir):

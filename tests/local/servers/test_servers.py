@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from mme_local.servers import server_for
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import LoadError, OutOfMemory, ServerError, UnsupportedImage
-from mme_local.spec import ContainerSpec
+from mme_local.servers.choice import server_for
 
 KINDS = ["xgboost", "triton"]
 GOOD = {"xgboost": "house-price", "triton": "iris", "sklearn": None}
@@ -164,8 +164,9 @@ def test_stop_leaves_nothing_behind(kit, run, new_server, kind, tmp_path, monkey
 OWNER = """
 import asyncio, json, sys, tempfile
 from pathlib import Path
-from mme_local.servers import mms, server_for
-from mme_local.spec import ContainerSpec
+from mme_local.servers import mms
+from mme_local.servers.choice import server_for
+from mme_local.hosting.spec import ContainerSpec
 
 async def main(image, model, work):
     tempfile.tempdir = work

@@ -7,13 +7,13 @@ import json
 import platform
 import shutil
 import sys
-import time
 
 import numpy as np
 import pytest
 
-from mme_local.servers import contract, server_for
+from mme_local.servers import contract
 from mme_local.servers.base import LoadError, ServerError, UnsupportedImage
+from mme_local.servers.choice import server_for
 from mme_local.servers.process import LaunchRefused, ServerProcess
 from mme_local.servers.triton import serve_options
 
@@ -72,19 +72,18 @@ def test_refuses_a_name_that_would_reach_a_shell(kit, run, shared_server):
 def test_a_load_or_unload_does_not_hold_up_invocations(kit, run, shared_server):
     server = shared_server("triton")
 
-    async def longest_while(action):
-        task, longest = asyncio.ensure_future(action), 0.0
+    async def answered_while(action):
+        task, answered = asyncio.ensure_future(action), 0
         while not task.done():
-            begun = time.perf_counter()
-            response = await kit.invoke(server, "warm", "iris")
-            assert response.status == 200
-            longest = max(longest, time.perf_counter() - begun)
+            assert (await kit.invoke(server, "warm", "iris")).status == 200
+            answered += not task.done()
         await task
-        return longest
+        return answered
 
     run(server.load("warm", "warm.tar.gz", kit.directory("iris")))
-    assert run(longest_while(server.load("other", "other.tar.gz", kit.directory("language")))) < 0.5
-    assert run(longest_while(server.unload("other"))) < 0.5
+    # either takes more than a second, through which one that is held up would wait
+    assert run(answered_while(server.load("other", "other.tar.gz", kit.directory("language")))) > 2
+    assert run(answered_while(server.unload("other"))) > 2
 
 
 def test_without_a_network_namespace_listens_on_a_unix_socket_only(kit, run, new_server, monkeypatch):

@@ -33,14 +33,14 @@ _JSON = ("application/json", "json")
 
 
 @dataclass(frozen=True)
-class Model:
+class LoadedBooster:
     """A booster, and whether it was pickled: the container counts the columns of a request for those alone."""
 
     booster: xgboost.Booster
     pickled: bool
 
 
-_models: list[Model] = []
+_models: list[LoadedBooster] = []
 
 
 class Refused(Exception):
@@ -67,7 +67,7 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes | str]
     return [answer]
 
 
-def load(directory: Path) -> list[Model]:
+def load(directory: Path) -> list[LoadedBooster]:
     """Load every model file at the root of an artifact."""
     files = sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
     if not files:
@@ -77,7 +77,7 @@ def load(directory: Path) -> list[Model]:
     return [_load_booster(path) for path in files]
 
 
-def _load_booster(path: Path) -> Model:
+def _load_booster(path: Path) -> LoadedBooster:
     pickled = True
     try:
         with path.open("rb") as file:
@@ -94,10 +94,10 @@ def _load_booster(path: Path) -> Model:
                 f"unable to load model: {path.name} is no pickle ({unpickling}) and no XGBoost model ({reading})"
             ) from reading
     booster.set_param({"nthread": 1})
-    return Model(booster, pickled)
+    return LoadedBooster(booster, pickled)
 
 
-def respond(models: list[Model], body: bytes, headers: dict[str, str]) -> tuple[bytes | str, str]:
+def respond(models: list[LoadedBooster], body: bytes, headers: dict[str, str]) -> tuple[bytes | str, str]:
     """Predict for one request.
 
     Returns:

@@ -1,0 +1,66 @@
+"""Alarms that roll an update back."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from cdk_multi_model_endpoint._models.bucket import place_problems
+from cdk_multi_model_endpoint._rules import checks as validate
+from cdk_multi_model_endpoint._rules.errors import raise_if_any
+
+from .policy_size import count_policy
+
+
+class RollbackAlarms:
+    """The alarms that an endpoint's updates are watched by, and the permission to look at them.
+
+    The permission is a policy of its own, for which the Endpoint waits. In the role's main policy, for which the Model
+    waits, an alarm on the endpoint's configuration would close a cycle.
+
+    Attributes:
+        policy: That policy, None as long as nothing needs it.
+    """
+
+    def __init__(self, scope: Construct, role: iam.IRole | None, endpoint: sagemaker.CfnEndpoint) -> None:
+        self._scope = scope
+        self._role = role
+        self._endpoint = endpoint
+        self._alarms: list[cloudwatch.IAlarm] = []
+        self.policy: iam.Policy | None = None
+
+    def add(self, *alarms: cloudwatch.IAlarm) -> None:
+        """Watch these alarms, too."""
+        names = [alarm.alarm_name for alarm in [*self._alarms, *alarms]]
+        problems = [*validate.rollback_alarms(names)]
+        for alarm in alarms:
+            problems += place_problems("rollback alarms", cdk.Stack.of(self._scope), *_place(alarm))
+        raise_if_any(self._scope, problems)
+        self._alarms += alarms
+        if self._role is None:
+            return  # it can't be changed from here, and a policy of nobody can't be deployed
+        arns = [alarm.alarm_arn for alarm in alarms]
+        if self.policy is None:
+            self._statement = iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=arns)
+            self.policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[self._role])
+            count_policy(self._scope, self._role, self.policy)
+            self._endpoint.node.add_dependency(self.policy)
+        else:
+            self._statement.add_resources(*arns)
+
+    def render(self) -> sagemaker.CfnEndpoint.AutoRollbackConfigProperty | None:
+        """The alarms as the endpoint's deployment configuration has them."""
+        if not self._alarms:
+            return None
+        return sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
+            alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in self._alarms]
+        )
+
+
+def _place(alarm: cloudwatch.IAlarm) -> tuple[str, str]:
+    """The region and account of an alarm; the CDK does not read them from an imported one's ARN."""
+    parts = alarm.alarm_arn.split(":")
+    return (parts[3], parts[4]) if len(parts) > 5 else (alarm.env.region, alarm.env.account)

@@ -1,0 +1,1 @@
+"""Inference images, and where they come from."""

@@ -1,0 +1,312 @@
+"""Where the models lie: an S3 prefix, and how models get there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct, DependencyGroup, IDependable
+
+from cdk_multi_model_endpoint._rules import checks as validate
+from cdk_multi_model_endpoint._rules import warnings as advise
+from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_if_any, warn
+from cdk_multi_model_endpoint._rules.kinds import checked
+from multi_model_endpoint.artifacts import (
+    Artifact,
+    InvalidModelError,
+    models_in,
+    packed,
+    target_model,
+)
+
+from .bucket import bucket_problems, bucket_warnings, key_problems, place_problems
+from .keys import DECRYPT, ENCRYPT, grant_key
+from .served import ServedModels
+from .stored_model import StoredModel
+
+_COPY_LIMIT = 5 * 1024**3  # of S3's CopyObject
+
+
+class ModelStore(Construct):
+    """The S3 prefix that holds an endpoint's models: a bucket of its own, or a part of an existing one.
+
+    SageMaker loads whatever lies under the prefix when it is first invoked; adding a model is an upload, not an update
+    of the endpoint. The bucket that this construct makes is private, versioned, encrypted, refuses plain HTTP and is
+    retained when the stack goes.
+
+    Example:
+        ```python
+        store = ModelStore(self, "Models")
+        resnet = store.add_model("resnet", "models/resnet")
+        ```
+
+    Args:
+        bucket: An existing bucket in the endpoint's region. Left out, the store makes one. One of another account gets
+            a warning: its policy, and that of its key, must allow the access.
+        prefix: The folder in the bucket; a ``/`` is added at its end where it is missing. It can't be empty: the
+            endpoint may read what is under the prefix, never a whole bucket.
+        encryption_key: A key for the bucket that the store makes. Left out, Amazon S3's own. An existing bucket's key
+            is found by itself where the CDK knows it.
+        removal_policy: What becomes of the bucket that the store makes when it leaves the stack. ``DESTROY`` fails, and
+            gets a warning, unless the bucket is empty by then or ``auto_delete_objects`` empties it.
+        auto_delete_objects: Whether the bucket that the store makes is emptied before it is destroyed, as by the CDK's
+            ``s3.Bucket``. Needs ``removal_policy=RemovalPolicy.DESTROY``.
+
+    Raises:
+        InvalidEndpointError: If the prefix is not one that SageMaker accepts, or the bucket is in another region.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/create-multi-model-endpoint.html
+
+    Attributes:
+        bucket: The bucket.
+        prefix: The prefix, with its trailing ``/``.
+        url: The prefix as an S3 URL: the ``ModelDataUrl`` of a multi-model container.
+    """
+
+    bucket: s3.IBucket
+    prefix: str
+    url: str
+
+    @checked
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        bucket: s3.IBucket | None = None,
+        prefix: str = "models/",
+        encryption_key: kms.IKey | None = None,
+        removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
+        auto_delete_objects: bool = False,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        problems = list(validate.prefix("prefix", prefix))
+        if bucket is not None:
+            problems += bucket_problems(cdk.Stack.of(self), bucket)
+        if encryption_key is not None:
+            problems += key_problems("bucket", cdk.Stack.of(self), encryption_key)
+            problems += place_problems("encryption_key", cdk.Stack.of(self), encryption_key.env.region)
+        if bucket is not None and encryption_key is not None:
+            problems.append("encryption_key must not be given with bucket: an existing bucket has its own")
+        if auto_delete_objects and bucket is not None:
+            problems.append("auto_delete_objects must not be given with bucket: it is not the store's to empty")
+        if auto_delete_objects and removal_policy != cdk.RemovalPolicy.DESTROY:
+            problems.append("auto_delete_objects needs removal_policy=RemovalPolicy.DESTROY: else the bucket stays")
+        raise_if_any(self, problems)
+        self.prefix = prefix if prefix.endswith("/") else f"{prefix}/"
+        self.bucket = (
+            self._create_bucket(encryption_key, removal_policy, auto_delete_objects) if bucket is None else bucket
+        )
+        self.url = f"s3://{self.bucket.bucket_name}/{self.prefix}"
+        raise_if_any(self, validate.model_data_url("prefix", self.url))
+        # In a scope of their own, so that a model may be called "Bucket"
+        self._models = Construct(self, "Models")
+        self._first_upload = DependencyGroup()
+        self._permission: list[IDependable] | None = None
+        self._served = ServedModels(self)
+        if bucket is not None:
+            warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
+        elif removal_policy == cdk.RemovalPolicy.DESTROY and not auto_delete_objects:
+            warn(self, advise.models_left())
+
+    @property
+    def first_upload(self) -> IDependable:
+        """The first model added, as something to wait for; nothing as long as there is none.
+
+        One model is enough to wait for, so that adding another does not change what waits.
+        """
+        return self._first_upload
+
+    @checked
+    def add_model(self, name: str, path: str | os.PathLike[str], *, check_layout: bool = True) -> StoredModel:
+        """Upload a model with the deployment.
+
+        The model is named by its content, ``{name}-{hash}.tar.gz``: SageMaker keeps copies of what it has loaded, so
+        AWS advises never to overwrite an artifact. A changed model is thus a new target model beside the old one, and
+        an unchanged one is not uploaded again. Adding a model adds one resource to the stack and changes no other; what
+        was uploaded stays when the model or the stack is removed.
+
+        As soon as an endpoint serves the store, its models are checked for the layout that the image's framework loads:
+        Triton, XGBoost, scikit-learn, PyTorch and TensorFlow. When containers of two frameworks serve it, each model
+        must suit both, unless it is added with ``check_layout=False``.
+
+        Args:
+            name: What to call it; ``/`` makes sub-folders, as in ``tenant_a/resnet``.
+            path: The model's directory, or a ``.tar.gz`` of it, of at most 5 GiB packed. ``__pycache__`` and
+                ``.DS_Store`` are left out.
+            check_layout: Whether a layout that a container of the store can't load is an error.
+
+        Returns:
+            The model, with the ``target_model`` to invoke it by.
+
+        Raises:
+            InvalidEndpointError: If the name was added before or can't be a target model, or the path is not a model,
+                can't be read, changes while it is packed, or is not a model that the store's containers can load.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
+        """
+        with ExitStack() as files:
+            artifact, problems = self._prepare(files, name, path, check_layout)
+            raise_if_any(f"{self._models.node.path}/{name}", problems)
+            assert artifact is not None  # else there were problems
+            return self._add(name, artifact, check_layout)
+
+    @checked
+    def add_models(
+        self, directory: str | os.PathLike[str], *, folder: str | None = None, check_layout: bool = True
+    ) -> dict[str, StoredModel]:
+        """Upload all models of a folder: one per sub-folder or ``.tar.gz`` file, called like it.
+
+        All are checked before the first is added. For models of several tenants, call it once per tenant.
+
+        Example:
+            ```python
+            models = store.add_models("models/tenant_a", folder="tenant_a")
+            models["tenant_a/resnet"].target_model
+            ```
+
+        Args:
+            directory: The folder of models. Other files in it, and what begins with a dot, are passed over.
+            folder: What to put before their names. Left out, nothing.
+            check_layout: As for ``add_model``.
+
+        Returns:
+            The models by name, in the order of their names.
+
+        Raises:
+            InvalidEndpointError: If there is no model, or as ``add_model``; it lists what is wrong with any of them.
+        """
+        where = self._models.node.path
+        try:
+            found = models_in(directory, folder)
+        except InvalidModelError as error:
+            raise InvalidEndpointError(where, error.problems) from None
+        artifacts: dict[str, Artifact] = {}
+        problems: list[str] = []
+        with ExitStack() as files:
+            for name, path in found.items():
+                artifact, own = self._prepare(files, name, path, check_layout)
+                problems += [f"{name}: {problem}" for problem in own]
+                if artifact is not None:
+                    artifacts[name] = artifact
+            raise_if_any(where, problems)
+            return {name: self._add(name, artifact, check_layout) for name, artifact in artifacts.items()}
+
+    @checked
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
+        grant = self._grant_objects(grantee, "s3:GetObject").combine(self._grant_list(grantee))
+        key = self.bucket.encryption_key
+        return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT))
+
+    @checked
+    def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow to add models under the prefix, to list them, and to encrypt them; for a pipeline that trains models.
+
+        It does not allow to read or delete, but to go on with an unfinished upload, which S3 lists for whole buckets
+        only. Give every artifact a new name, as ``mme push`` does: SageMaker may keep an old copy loaded.
+        """
+        grant = (
+            self._grant_objects(grantee, "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+            .combine(self._grant_list(grantee))
+            .combine(
+                iam.Grant.add_to_principal(
+                    grantee=grantee,
+                    actions=["s3:ListBucketMultipartUploads"],
+                    resource_arns=[self.bucket.bucket_arn],
+                )
+            )
+        )
+        key = self.bucket.encryption_key
+        # A multipart upload also decrypts its own parts
+        return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT, *ENCRYPT))
+
+    def _prepare(
+        self, files: ExitStack, name: str, path: str | os.PathLike[str], check: bool
+    ) -> tuple[Artifact | None, Sequence[str]]:
+        """Pack a model into a file that lives as long as ``files``, and say what is wrong with it."""
+        problems = [*validate.model_name("name", name)]
+        if self._models.node.try_find_child(_construct_id(name)) is not None:
+            problems.append(f"name must be new in this store, got {name!r} a second time")
+        try:
+            artifact = files.enter_context(packed(path))
+        except InvalidModelError as error:
+            return None, [*problems, *error.problems]
+        problems += validate.object_key("name", self.prefix, target_model(name, artifact.digest))
+        size = artifact.path.stat().st_size
+        if size > _COPY_LIMIT:
+            problems.append(
+                f"path must pack to at most 5 GiB, the limit of S3's CopyObject, got {size} bytes: upload it with "
+                "'mme push'"
+            )
+        if check:
+            problems += self._served.problems(artifact.contents)
+        return artifact, problems
+
+    def _add(self, name: str, artifact: Artifact, check: bool) -> StoredModel:
+        model = StoredModel(
+            self._models,
+            _construct_id(name),
+            name=name,
+            artifact=artifact,
+            bucket=self.bucket,
+            prefix=self.prefix,
+            permit=self._permit_upload,
+        )
+        if not self._served.models:
+            self._first_upload.add(model)
+        self._served.add(name, model, artifact.contents, check=check)
+        return model
+
+    def _serve(self, family: str | None, environment: Mapping[str, str], instance_type: str) -> None:
+        """Be told by an endpoint what serves the models, which are then checked for it."""
+        self._served.serve(family, environment, instance_type)
+
+    def _grant_objects(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        return iam.Grant.add_to_principal(
+            grantee=grantee, actions=[*actions], resource_arns=[self.bucket.arn_for_objects(f"{self.prefix}*")]
+        )
+
+    def _grant_list(self, grantee: iam.IGrantable) -> iam.Grant:
+        return iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["s3:ListBucket"],
+            resource_arns=[self.bucket.bucket_arn],
+            conditions={"StringLike": {"s3:prefix": f"{self.prefix}*"}},
+        )
+
+    def _create_bucket(
+        self, encryption_key: kms.IKey | None, removal_policy: cdk.RemovalPolicy, auto_delete_objects: bool
+    ) -> s3.Bucket:
+        return s3.Bucket(
+            self,
+            "Bucket",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED if encryption_key is None else s3.BucketEncryption.KMS,
+            encryption_key=encryption_key,
+            bucket_key_enabled=None if encryption_key is None else True,
+            enforce_ssl=True,
+            versioned=True,
+            removal_policy=removal_policy,
+            auto_delete_objects=auto_delete_objects or None,
+        )
+
+    def _permit_upload(self, uploader: iam.IPrincipal, source: s3.IBucket) -> Sequence[IDependable]:
+        """Allow the uploads, and return what they wait for. Granted once: a further model changes no policy."""
+        if self._permission is None:
+            read = iam.Grant.add_to_principal(
+                grantee=uploader, actions=["s3:GetObject"], resource_arns=[source.arn_for_objects("*")]
+            )
+            write = self._grant_objects(uploader, "s3:PutObject")
+            key = self.bucket.encryption_key
+            self._permission = [read, write] if key is None else [read, write, grant_key(uploader, key, *ENCRYPT)]
+        return self._permission
+
+
+def _construct_id(name: str) -> str:
+    return name.replace("/", "--")

@@ -1,0 +1,156 @@
+"""A model in a store, and how a deployment uploads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import custom_resources as cr
+from constructs import Construct, IConstruct, IDependable
+
+from cdk_multi_model_endpoint._rules.errors import warn
+from multi_model_endpoint.artifacts import Artifact, target_model
+
+from .asset import packed_asset
+
+# A stack has at most 500 resources, of which the rest of an endpoint takes some 30
+_MODELS_ADVISED = 300
+_TIMEOUT = cdk.Duration.minutes(15)
+
+
+class StoredModel(Construct):
+    """A model that a deployment uploads.
+
+    Made by ``ModelStore.add_model``. Whoever invokes the model from the same app can wait for the upload with
+    ``function.node.add_dependency(model)``.
+
+    Attributes:
+        target_model: What to send in ``TargetModel`` to invoke it, such as ``resnet-1a2b3c4d.tar.gz``.
+        asset: The packed model, in the bucket that the deployment copies it from.
+        uploads: What copies it, with all other models of the stack.
+    """
+
+    target_model: str
+    asset: s3_assets.Asset
+    uploads: ModelUploads
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        artifact: Artifact,
+        bucket: s3.IBucket,
+        prefix: str,
+        permit: Callable[[iam.IPrincipal, s3.IBucket], Sequence[IDependable]],
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.target_model = target_model(name, artifact.digest)
+        self.asset = packed_asset(self, artifact)
+        copy = cr.AwsSdkCall(
+            service="S3",
+            action="copyObject",
+            parameters={
+                "Bucket": bucket.bucket_name,
+                "Key": f"{prefix}{self.target_model}",
+                "CopySource": f"{self.asset.s3_bucket_name}/{self.asset.s3_object_key}",
+            },
+            physical_resource_id=cr.PhysicalResourceId.of(name),
+            output_paths=["CopyObjectResult.ETag"],
+        )
+        self.uploads = ModelUploads._of(self)
+        upload = cr.AwsCustomResource(
+            self,
+            "Upload" if self.uploads._own is None else "OwnUpload",  # its function can't be changed in place
+            on_create=copy,
+            on_update=copy,
+            install_latest_aws_sdk=False,
+            role=self.uploads.role,
+            log_group=self.uploads.log_group,
+            timeout=_TIMEOUT,
+        )
+        if self.uploads._own is not None:
+            resource = cast(cdk.CfnResource, upload.node.find_child("Resource").node.default_child)
+            resource.add_property_override("ServiceToken", self.uploads._own.attr_arn)
+        upload.node.add_dependency(*permit(self.uploads.role, self.asset.bucket))
+        self.uploads._count()
+
+
+class ModelUploads(Construct):
+    """What uploads the models of a stack: one function with its role and its log group, for all stores.
+
+    Found by ``StoredModel.uploads``, for instance to acknowledge findings on it.
+
+    Attributes:
+        role: The function's role.
+        log_group: The function's log group, kept for a month.
+    """
+
+    # One, because all ``AwsCustomResource`` of a stack share one function, with the role and the timeout of the first.
+    # Where that is not ours but the user's, the uploads get a function of their own, with the same code.
+
+    role: iam.Role
+    log_group: logs.LogGroup
+
+    _ID = "ModelUploads"
+    _SHARED = f"AWS{cr.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}"
+
+    def __init__(self, scope: cdk.Stack, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        self.log_group = logs.LogGroup(
+            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=cdk.RemovalPolicy.DESTROY
+        )
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(self.role)
+        self._models = 0
+        self._stack = scope
+        shared = scope.node.try_find_child(self._SHARED)
+        self._own = None if shared is None else self._create_function(shared)
+
+    @property
+    def function(self) -> IConstruct:
+        """The function: the one that the stack's ``AwsCustomResource`` share, or one of the uploads' own."""
+        return self._stack.node.find_child(self._SHARED) if self._own is None else self._own
+
+    @classmethod
+    def _of(cls, scope: Construct) -> ModelUploads:
+        """The one of a construct's stack."""
+        stack, construct_id = cdk.Stack.of(scope), cls._ID
+        while (existing := stack.node.try_find_child(construct_id)) is not None:
+            if isinstance(existing, cls):
+                return existing
+            construct_id += "-"  # that one is the user's
+        return cls(stack, construct_id)
+
+    def _create_function(self, shared: IConstruct) -> lambda_.CfnFunction:
+        template = cast(lambda_.CfnFunction, shared.node.default_child)
+        function = lambda_.CfnFunction(
+            self,
+            "Function",
+            code=template.code,
+            handler=template.handler,
+            runtime=template.runtime,
+            role=self.role.role_arn,
+            timeout=_TIMEOUT.to_seconds(),
+            logging_config=lambda_.CfnFunction.LoggingConfigProperty(log_group=self.log_group.log_group_name),
+        )
+        function.node.add_dependency(self.role)
+        return function
+
+    def _count(self) -> None:
+        """Count one more upload, and warn well before CloudFormation's limits."""
+        self._models += 1
+        if self._models == _MODELS_ADVISED + 1:
+            message = (
+                f"add_model was called more than {_MODELS_ADVISED} times in this stack, with one resource each: "
+                "CloudFormation allows 500 resources and 1 MB of template; upload models with 'mme push', which "
+                "gives them the same names"
+            )
+            warn(self, [("manyModels", message)])

@@ -1,0 +1,1 @@
+"""What SageMaker refuses, what AWS advises against, and the tables of what AWS has."""

@@ -1,0 +1,1 @@
+"""Production variants: their metrics, scaling and monitoring, and what their instances write."""

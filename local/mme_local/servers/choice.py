@@ -1,0 +1,34 @@
+"""Which server stands in for a container's image.
+
+A module of its own, since it imports all servers: the inference handlers start in every worker process of Multi Model
+Server, where each import costs time and memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mme_local.hosting.spec import ContainerSpec
+from mme_local.servers.base import ContainerServer, UnsupportedImage
+from mme_local.servers.mms import HANDLERS, MultiModelServer
+from mme_local.servers.triton import REPOSITORY, TritonServer
+
+
+def server_for(container: ContainerSpec, work_dir: Path) -> ContainerServer:
+    """The model server that stands in for the container's image.
+
+    Args:
+        container: The container, as ``CreateModel`` describes it.
+        work_dir: A directory for this server alone; its log is ``server.log`` there.
+
+    Raises:
+        UnsupportedImage: Nothing here can serve models the way that image does.
+    """
+    if container.repository == REPOSITORY:
+        return TritonServer(container, work_dir)
+    if container.repository in HANDLERS:
+        return MultiModelServer(container, work_dir)
+    raise UnsupportedImage(
+        f"image {container.image!r} cannot be served locally: images of {', '.join(sorted([REPOSITORY, *HANDLERS]))} "
+        "can. Test this container's own code in it, or put the model behind one of those images for local runs"
+    )

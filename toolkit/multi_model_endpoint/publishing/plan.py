@@ -1,0 +1,124 @@
+"""What is to be pushed where, checked before anything is uploaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from multi_model_endpoint.artifacts import (
+    InvalidModelError,
+    ModelServer,
+    check_layout,
+    inspect,
+    model_name_problems,
+    models_in,
+    object_key_problems,
+    target_model,
+)
+from multi_model_endpoint.artifacts.sources import model_name_of
+
+
+@dataclass(frozen=True)
+class Destination:
+    """An S3 prefix, which ends in ``/``."""
+
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def parse(cls, url: str) -> Destination:
+        """Read an S3 URL.
+
+        Raises:
+            ValueError: If it is none, or a whole bucket.
+        """
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        if not url.startswith("s3://") or not bucket or not prefix.strip("/"):
+            raise ValueError(f"must be s3://bucket/prefix/, the ModelStoreUrl of a stack, got {url!r}")
+        if prefix.startswith("/") or "//" in prefix:
+            raise ValueError(f"must not have empty segments, got {url!r}")
+        return cls(bucket, prefix if prefix.endswith("/") else f"{prefix}/")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A model to push.
+
+    Attributes:
+        source: Its directory or archive.
+        target_model: What it will be called.
+        digest: Of its content.
+        size: The bytes of its files.
+    """
+
+    source: Path
+    target_model: str
+    digest: str
+    size: int
+
+
+def find_sources(sources: Sequence[Path], *, name: str | None, folder: str | None, each: bool) -> dict[str, Path]:
+    """The models to push by name.
+
+    Raises:
+        InvalidModelError: If a source has no model, or two have the same name.
+    """
+    found: dict[str, Path] = {}
+    problems: list[str] = []
+    for source in sources:
+        try:
+            models = models_in(source, folder) if each else _single(source, name, folder)
+        except InvalidModelError as error:
+            problems += error.problems
+            continue
+        for model_name, path in models.items():
+            if model_name in found:
+                problems.append(f"{model_name}: got both '{found[model_name]}' and '{path}': give them other names")
+            found.setdefault(model_name, path)
+    if problems:
+        raise InvalidModelError(problems)
+    return found
+
+
+def plan(models: dict[str, Path], destination: Destination, family: str | None) -> tuple[list[Planned], list[str]]:
+    """Check all models and name them by content.
+
+    Returns:
+        The models, and what their layouts' checks warn of.
+
+    Raises:
+        InvalidModelError: With what is wrong with any of them.
+    """
+    planned: list[Planned] = []
+    warnings: list[str] = []
+    problems: list[str] = []
+    for name, path in models.items():
+        own = [*model_name_problems("name", name)]
+        try:
+            digest, contents = inspect(path)
+        except InvalidModelError as error:
+            problems += _named(name, [*own, *error.problems])
+            continue
+        target = target_model(name, digest)
+        own += object_key_problems("name", len(destination.prefix) + len(target))
+        findings = check_layout(contents, ModelServer(family))
+        problems += _named(name, [*own, *findings.problems])
+        warnings += _named(name, [message for _, message in findings.warnings])
+        planned.append(Planned(path, target, digest, contents.size))
+    if problems:
+        raise InvalidModelError(problems)
+    return planned, warnings
+
+
+def _single(source: Path, name: str | None, folder: str | None) -> dict[str, Path]:
+    # Not Path.resolve, which raises at a link to itself
+    named = name or model_name_of(Path(os.path.realpath(source)))
+    if named is None:
+        raise InvalidModelError([f"SOURCE must be a model's directory or .tar.gz file, got '{source}'"])
+    return {f"{folder.strip('/')}/{named}" if folder else named: source}
+
+
+def _named(name: str, messages: Iterable[str]) -> list[str]:
+    return [f"{name}: {message}" for message in messages]
