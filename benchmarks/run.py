@@ -195,14 +195,14 @@ def endpoint_route(
     local: Local, session: aiohttp.ClientSession, endpoint: str, target_model: str, sample: dict[str, Any]
 ) -> Route:
     """InvokeEndpoint as any AWS SDK would send it, the signature apart."""
-    key = local.environment["AWS_ACCESS_KEY_ID"]
+    key = local.running.environment["AWS_ACCESS_KEY_ID"]
     headers = {
         "Authorization": f"AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/sagemaker/aws4_request",
         "Content-Type": sample["content_type"],
         "Accept": sample.get("accept", "*/*"),
         "X-Amzn-SageMaker-Target-Model": target_model,
     }
-    return Route(session, f"{local.url}/endpoints/{endpoint}/invocations", headers, sample["body"].encode())
+    return Route(session, f"{local.running.url}/endpoints/{endpoint}/invocations", headers, sample["body"].encode())
 
 
 def percentile(seconds: list[float], number: int) -> float:

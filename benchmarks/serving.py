@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
-from botocore.config import Config
 
-from mme_local.testing import local_endpoint
+from mme_local.testing import LocalEndpoint, local_endpoint
 
 BUCKET = "benchmark"
 IMAGES = {
@@ -31,23 +29,11 @@ class Local:
     """The running process."""
 
     process: psutil.Process
-    environment: Mapping[str, str]
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return self.environment["AWS_ENDPOINT_URL"]
+    running: LocalEndpoint
 
     def client(self, service: str) -> Any:
         """A boto3 client of it."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # boto3's stubs know services by literal names
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
-            config=Config(max_pool_connections=8),
-        )
+        return self.running.client(service, max_pool_connections=8)
 
     def upload(self, prefix: str, archive: bytes, first: int, last: int) -> None:
         """Put copies of an archive under a prefix: ``model-<first>.tar.gz`` and so on, ``last`` not included."""
@@ -92,7 +78,7 @@ class Local:
 def serve(log: Path) -> Iterator[Local]:
     """Run ``mme serve``."""
     with local_endpoint(log=log) as running:
-        local = Local(psutil.Process(running.process.pid), running.environment)
+        local = Local(psutil.Process(running.process.pid), running)
         local.client("s3").create_bucket(Bucket=BUCKET)
         yield local
 

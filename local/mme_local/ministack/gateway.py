@@ -130,7 +130,8 @@ class Gateway:
         call = runtime.call(scope["method"], scope["path"])
         limit = _MAX_REQUEST if call is None else MAX_BODY
         try:
-            body = admitted if is_for_s3(scope) else bounded(scope["headers"], admitted, limit)
+            of_any_length = call is None and is_for_s3(scope)
+            body = admitted if of_any_length else bounded(scope["headers"], admitted, limit)
             if call is None:
                 await self._ministack.app(scope, body, send)
             elif (content := await _whole(body)) is not None:
