@@ -94,7 +94,7 @@ class TestDataCapture:
     def test_leaves_tokens_to_cloudformation(
         self, stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
     ) -> None:
-        number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+        number: Any = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
         make_endpoint(data_capture=DataCapture(bucket=bucket, sampling_percentage=number))
         assert config(stack)["DataCaptureConfig"]["InitialSamplingPercentage"] == {"Ref": "Number"}
 

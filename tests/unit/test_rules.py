@@ -183,7 +183,12 @@ def test_warning(stack: cdk.Stack, make_endpoint: MakeEndpoint, rule_break: Brea
 
 @pytest.mark.parametrize("number", NO_WORDS)
 def test_there_is_no_argument_to_break_it_with(number: int) -> None:
-    functions = [MultiModelEndpoint, MultiModelEndpoint.add_variant, MultiModelContainer, PipelineContainer]
+    functions: list[Callable[..., object]] = [
+        MultiModelEndpoint,
+        MultiModelEndpoint.add_variant,
+        MultiModelContainer,
+        PipelineContainer,
+    ]
     arguments = {name for function in functions for name in inspect.signature(function).parameters}
     arguments |= {*get_type_hints(library.VariantOptions)}
     assert arguments.isdisjoint(NO_WORDS[number])
