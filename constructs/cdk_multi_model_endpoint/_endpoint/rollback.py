@@ -51,10 +51,8 @@ class RollbackAlarms:
         else:
             self._statement.add_resources(*arns)
 
-    def render(self) -> sagemaker.CfnEndpoint.AutoRollbackConfigProperty | None:
+    def render(self) -> sagemaker.CfnEndpoint.AutoRollbackConfigProperty:
         """The alarms as the endpoint's deployment configuration has them."""
-        if not self._alarms:
-            return None
         return sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
             alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in self._alarms]
         )
