@@ -59,8 +59,8 @@ refresh: install ## Regenerate all tables from the published packages, and what 
 	python -m scripts.refresh_triton_config
 	python -m scripts.make_uri_vectors
 
-bench: install ## Measure what the local endpoint adds to its model servers
-	@python -m benchmarks.run
+bench: install ## Measure how fast all of it is, beside what it is compared with; some of it with only="waits push"
+	@python -m benchmarks $(only)
 
 clean: ## Remove everything that make has installed or built
 	rm -rf .venv node_modules cdk.out dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,43 @@
+"""All that ``make bench`` measures, in the order of its report; ``docs/speed.md`` has a row for each."""
+
+from __future__ import annotations
+
+from benchmarks import overhead, push
+from benchmarks.report import Section
+
+SECTIONS = [
+    Section(
+        "push",
+        "Publishing models",
+        f"`mme push` and the AWS CLI (version 1, from PyPI), to the same local S3; the best of {push.ROUNDS} rounds."
+        " Models are random bytes, which nothing compresses, and archives are as `tar -czf` makes them. For the AWS CLI"
+        " a folder is packed by `tar -czf` first. `aws s3 cp` uploads, and what is unchanged is left to `aws s3 sync`;"
+        " for an unchanged folder it has nothing.",
+        push.rows,
+        {"kinds": [(1, 50_000)], "rounds": 1},
+    ),
+    Section(
+        "waits",
+        "What a caller waits, straight to the model server and through the local endpoint",
+        "Milliseconds of warm calls; one caller, one instance.",
+        overhead.waits,
+        {"servers": ["Triton"], "rounds": 1, "calls": 2, "warm_up": 1},
+    ),
+    Section(
+        "throughput",
+        "Calls a second, the same two ways",
+        f"{overhead.CALLERS} callers, one instance, the best of {overhead.ROUNDS} rounds. Client, `mme-local` and model"
+        " server have only these cores: once all are busy, the share is what is left for the model server, so it rises"
+        " with the work of the model and with the cores.",
+        overhead.throughput,
+        {"servers": ["Multi Model Server"], "rounds": 1, "seconds": 0.1, "warm_up": 1},
+    ),
+    Section(
+        "growth",
+        "Models under one prefix",
+        f"XGBoost, milliseconds: the first call of a model (median of {overhead.COLD_CALLS}) and the later ones,"
+        " through the endpoint; and the memory of the `mme-local` process itself.",
+        overhead.growth,
+        {"sizes": (3,), "calls": 2, "warm_up": 1},
+    ),
+]
