@@ -10,24 +10,28 @@ from collections.abc import Sequence
 import aws_cdk as cdk
 from constructs import Construct
 
-_TOKEN = re.compile(r"\$\{Token\[[^]]*\]\}")
+TOKEN = re.compile(r"\$\{Token\[[a-zA-Z0-9:._-]+\]\}")
+"""The mark by which a string has a token in it."""
+_LIST_TOKEN = re.compile(TOKEN.pattern.replace(r"\$", "#"))
 
 
 def is_token(value: object) -> bool:
     """Whether a string, number, list or object stands for something that is known only at deployment.
 
-    Only values that can be an encoded token (a string with a marker, a negative number) cost a call to the CDK.
+    Only numbers below 0, which may be an encoded token, and objects cost a call to the CDK.
     """
     if isinstance(value, str):
-        return "${" in value and bool(cdk.Token.is_unresolved(value))
+        return TOKEN.search(value) is not None
+    if isinstance(value, list):
+        return len(value) == 1 and isinstance(value[0], str) and _LIST_TOKEN.search(value[0]) is not None
     if isinstance(value, (int, float)):
         return value < 0 and bool(cdk.Token.is_unresolved(value))
-    return (isinstance(value, list) or hasattr(value, "resolve")) and bool(cdk.Token.is_unresolved(value))
+    return hasattr(value, "resolve") and bool(cdk.Token.is_unresolved(value))
 
 
 def lower_case(text: str) -> str:
     """A string in lower case but for its tokens, which are case-sensitive marks."""
-    return "".join(part if _TOKEN.fullmatch(part) else part.lower() for part in re.split(f"({_TOKEN.pattern})", text))
+    return "".join(part if TOKEN.fullmatch(part) else part.lower() for part in re.split(f"({TOKEN.pattern})", text))
 
 
 def digest(scope: Construct, parts: Sequence[str]) -> str:
@@ -46,4 +50,4 @@ def _identity(scope: Construct, part: str) -> str:
         else json.dumps(cdk.Stack.of(scope).resolve(token), sort_keys=True)
         for token in cdk.Tokenization.reverse_string(part).tokens
     ]
-    return " ".join([_TOKEN.sub("*", part), *names])
+    return " ".join([TOKEN.sub("*", part), *names])
