@@ -14,6 +14,7 @@ from cdk_multi_model_endpoint._models.bucket import destination_warnings
 from cdk_multi_model_endpoint._models.keys import ENCRYPT, grant_key, grant_key_to_principal
 from cdk_multi_model_endpoint._models.store import ModelStore
 from cdk_multi_model_endpoint._rules.errors import warn
+from cdk_multi_model_endpoint._rules.places import Place, place_of
 from cdk_multi_model_endpoint._rules.tokens import digest
 from cdk_multi_model_endpoint._variants.capture import CoreDump, DataCapture
 
@@ -68,14 +69,9 @@ class ExecutionRole:
             )
             warn(scope, [("rolePolicyNotAttached", message)])
 
-    def grant_telemetry(self, stack: cdk.Stack, endpoint_name: str) -> None:
+    def grant_telemetry(self, place: Place, endpoint_name: str) -> None:
         """Allow to write this endpoint's logs and metrics."""
-        log_group = stack.format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=log_group_name(endpoint_name),
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
+        log_group = f"arn:{place.partition}:logs:{place.region}:{place.account}:log-group:{log_group_name(endpoint_name)}"
         self._grant(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [log_group, f"{log_group}:*"],
@@ -120,7 +116,7 @@ class ExecutionRole:
         if what in self._written:
             return
         self._written.add(what)
-        warn(self._scope, destination_warnings(cdk.Stack.of(self._scope), destination.bucket))
+        warn(self._scope, destination_warnings(place_of(self._scope), destination.bucket))
         self._grant(["s3:PutObject"], [destination.bucket.arn_for_objects(f"{destination.prefix}*")])
         for key in (destination.encryption_key, destination.bucket.encryption_key):
             if key is not None:

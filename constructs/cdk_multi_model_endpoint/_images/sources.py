@@ -15,6 +15,7 @@ from constructs import Construct
 
 from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
+from cdk_multi_model_endpoint._rules.places import place_of
 from cdk_multi_model_endpoint._rules.tables import AwsImage, aws_accounts, dns_suffix, registry_accounts
 from cdk_multi_model_endpoint._rules.tokens import is_token
 
@@ -85,12 +86,12 @@ class AwsSource:
     account_id: str | None = None
 
     def bind(self, scope: Construct) -> BoundImage:
-        stack = cdk.Stack.of(scope)
-        region = stack.region
+        place = place_of(scope)
+        region = place.region
         account = self.account_id
         if is_token(region):
             region, suffix = cdk.Aws.REGION, cdk.Aws.URL_SUFFIX
-            account = account or account_in_any_region(scope, stack, self.registry, self._regions, self._name)
+            account = account or account_in_any_region(scope, place.stack, self.registry, self._regions, self._name)
         else:
             account = account or self._account(scope, region)
             suffix = dns_suffix(region) or cdk.Aws.URL_SUFFIX
@@ -216,7 +217,7 @@ def _free_id(scope: Construct) -> str:
 
 
 def _check_region(scope: Construct, uri: str, image_region: str) -> None:
-    region = cdk.Stack.of(scope).region
+    region = place_of(scope).region
     if not is_token(region) and image_region != region:
         raise_if_any(
             scope,

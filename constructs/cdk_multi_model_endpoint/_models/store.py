@@ -16,6 +16,7 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked
+from cdk_multi_model_endpoint._rules.places import PlacedConstruct
 from multi_model_endpoint.artifacts import (
     Artifact,
     InvalidModelError,
@@ -32,7 +33,7 @@ from .stored_model import StoredModel
 _COPY_LIMIT = 5 * 1024**3  # of S3's CopyObject
 
 
-class ModelStore(Construct):
+class ModelStore(PlacedConstruct):
     """The S3 prefix that holds an endpoint's models: a bucket of its own, or a part of an existing one.
 
     SageMaker loads whatever lies under the prefix when it is first invoked; adding a model is an upload, not an update
@@ -87,10 +88,10 @@ class ModelStore(Construct):
         super().__init__(scope, construct_id)
         problems = list(validate.prefix("prefix", prefix))
         if bucket is not None:
-            problems += bucket_problems(cdk.Stack.of(self), bucket)
+            problems += bucket_problems(self._place, bucket)
         if encryption_key is not None:
-            problems += key_problems("bucket", cdk.Stack.of(self), encryption_key)
-            problems += place_problems("encryption_key", cdk.Stack.of(self), encryption_key.env.region)
+            problems += key_problems("bucket", self._place, encryption_key)
+            problems += place_problems("encryption_key", self._place, encryption_key.env.region)
         if bucket is not None and encryption_key is not None:
             problems.append("encryption_key must not be given with bucket: an existing bucket has its own")
         if auto_delete_objects and bucket is not None:
@@ -110,7 +111,7 @@ class ModelStore(Construct):
         self._permission: list[IDependable] | None = None
         self._served = ServedModels(self)
         if bucket is not None:
-            warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
+            warn(self, bucket_warnings(self._place, bucket))
         elif removal_policy == cdk.RemovalPolicy.DESTROY and not auto_delete_objects:
             warn(self, advise.models_left())
 
