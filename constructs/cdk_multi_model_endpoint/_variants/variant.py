@@ -17,7 +17,7 @@ from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.places import Place
-from cdk_multi_model_endpoint._rules.tokens import digest, is_token
+from cdk_multi_model_endpoint._rules.tokens import digest, identity, is_token
 from cdk_multi_model_endpoint._rules.units import gibibytes, gibibytes_problems, seconds, seconds_problems
 
 from .capture import CoreDump
@@ -59,7 +59,7 @@ class Variant:
 
     def id(self, scope: Construct) -> str:
         """The name as a part of construct ids, which can't have tokens."""
-        return digest(scope, [self.variant_name]) if is_token(self.variant_name) else self.variant_name
+        return digest([identity(scope, self.variant_name)]) if is_token(self.variant_name) else self.variant_name
 
     def problems(self, place: Place, image: InferenceImage) -> Iterator[str]:
         """What SageMaker would refuse."""
