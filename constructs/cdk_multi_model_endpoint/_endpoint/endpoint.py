@@ -178,14 +178,14 @@ class MultiModelEndpoint(InvocableEndpoint):
                 *validate.log_group(log_retention, log_removal_policy),
                 *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
                 *self._problems(variant, container),
-                *(data_capture._problems(cdk.Stack.of(self)) if data_capture is not None else []),
+                *(data_capture._problems(self._place) if data_capture is not None else []),
                 *self._problems_of_place(role, vpc, encryption_key),
             ],
         )
         container._tell_store(instance_type)
 
         self.endpoint_name = self._generate_name() if endpoint_name is None else endpoint_name
-        self.endpoint_arn = endpoint_arn(self, self.endpoint_name)
+        self.endpoint_arn = endpoint_arn(self._place, self.endpoint_name)
         self._network = self._create_network(vpc, vpc_subnets, security_groups, allow_all_outbound)
         self._execution = self._create_execution_role(role, data_capture)
         self.role = self._execution.role
@@ -365,7 +365,7 @@ class MultiModelEndpoint(InvocableEndpoint):
     def _problems(self, variant: Variant, container: MultiModelContainer) -> Iterator[str]:
         """What SageMaker would refuse of a further variant."""
         yield from self._pipeline.problems(container)
-        yield from variant.problems(cdk.Stack.of(self), container.image)
+        yield from variant.problems(self._place, container.image)
         yield from self._pipeline.instance_problems(variant.instance_type)
         together = [*self._given, variant]
         yield from validate.variant_names([other.variant_name for other in together])
@@ -378,18 +378,18 @@ class MultiModelEndpoint(InvocableEndpoint):
         self, role: iam.IRole | None, vpc: ec2.IVpc | None, encryption_key: kms.IKey | None
     ) -> Iterator[str]:
         """What is in another region or account, where SageMaker can't use it."""
-        stack = cdk.Stack.of(self)
+        place = self._place
         if role is not None:
-            yield from place_problems("role", stack, stack.region, role.env.account)
+            yield from place_problems("role", place, place.region, role.env.account)
         if vpc is not None:
-            yield from place_problems("vpc", stack, vpc.env.region)
+            yield from place_problems("vpc", place, vpc.env.region)
         if encryption_key is not None:
-            yield from place_problems("encryption_key", stack, encryption_key.env.region)
-            yield from key_problems("volumes", stack, encryption_key)
+            yield from place_problems("encryption_key", place, encryption_key.env.region)
+            yield from key_problems("volumes", place, encryption_key)
 
     def _create_execution_role(self, role: iam.IRole | None, data_capture: DataCapture | None) -> ExecutionRole:
         execution = ExecutionRole(self, role)
-        execution.grant_telemetry(cdk.Stack.of(self), self.endpoint_name)
+        execution.grant_telemetry(self._place, self.endpoint_name)
         if self._network is not None:
             execution.grant_network()
         if self._encryption_key is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
@@ -11,6 +10,7 @@ from constructs import Construct
 from cdk_multi_model_endpoint._models.bucket import place_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
+from cdk_multi_model_endpoint._rules.places import place_of
 
 from .policy_size import count_policy
 
@@ -37,7 +37,7 @@ class RollbackAlarms:
         names = [alarm.alarm_name for alarm in [*self._alarms, *alarms]]
         problems = [*validate.rollback_alarms(names)]
         for alarm in alarms:
-            problems += place_problems("rollback alarms", cdk.Stack.of(self._scope), *_place(alarm))
+            problems += place_problems("rollback alarms", place_of(self._scope), *_place(alarm))
         raise_if_any(self._scope, problems)
         self._alarms += alarms
         if self._role is None:
