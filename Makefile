@@ -55,6 +55,8 @@ refresh: install ## Regenerate all tables from the published packages, and what 
 	python -m scripts.refresh_tables
 	python -m scripts.refresh_triton_config
 	python -m scripts.make_uri_vectors
+	pip install --quiet --disable-pip-version-check -e 'local[pytorch]'
+	python -m scripts.make_torchserve_answers
 
 bench: install ## Measure what the local endpoint adds to its model servers
 	@python -m benchmarks.run
