@@ -58,6 +58,8 @@ refresh: install ## Regenerate all tables from the published packages, and what 
 	python -m scripts.refresh_tables
 	python -m scripts.refresh_triton_config
 	python -m scripts.make_uri_vectors
+	pip install --quiet --disable-pip-version-check -e 'local[pytorch]'
+	python -m scripts.make_torchserve_answers
 
 bench: install ## Measure how fast all of it is, beside what it is compared with; some of it with only="waits push"
 	@python -m benchmarks $(only)
