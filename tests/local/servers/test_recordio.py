@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.sparse  # type: ignore[import-untyped]  # its stubs are a package of their own
-from google.protobuf.descriptor_pb2 import (  # type: ignore[import-untyped]  # so are these
+import scipy.sparse  # type: ignore[import-untyped]  # no py.typed
+from google.protobuf.descriptor_pb2 import (  # type: ignore[import-untyped]  # no py.typed
     FieldDescriptorProto,
     FileDescriptorProto,
 )
-from google.protobuf.message_factory import GetMessages  # type: ignore[import-untyped]
+from google.protobuf.message_factory import GetMessages  # type: ignore[import-untyped]  # no py.typed
 
 from mme_local.servers.handlers import recordio, xgboost_model, xgboost_script
 
