@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse  # type: ignore[import-untyped]  # no py.typed
-from google.protobuf.descriptor_pb2 import (  # type: ignore[import-untyped]  # no py.typed
-    FieldDescriptorProto,
-    FileDescriptorProto,
-)
-from google.protobuf.message_factory import GetMessages  # type: ignore[import-untyped]  # no py.typed
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.message_factory import GetMessages
 
 from mme_local.servers.handlers import recordio, xgboost_model, xgboost_script
 
