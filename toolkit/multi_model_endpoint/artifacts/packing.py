@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from . import gzipped
 from .archive import Contents, Found, Member, contents_of, find, opened
@@ -180,7 +180,7 @@ def _write(members: list[Member], target: IO[bytes] | None, step: Step) -> Read:
     contents = contents_of(members)
     tee = _Tee(target, contents.size, step)
     with tarfile.open(fileobj=tee, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        archive.copybufsize = _CHUNK
+        cast(Any, archive).copybufsize = _CHUNK
         for member in members:
             info = tarfile.TarInfo(member.name)
             info.mode = 0o755 if member.executable else 0o644
