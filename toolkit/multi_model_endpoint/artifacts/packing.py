@@ -55,11 +55,9 @@ def packed(source: str | os.PathLike[str], step: Step = no_step) -> Iterator[Art
             but plain files.
     """
     with tempfile.TemporaryDirectory(prefix="mme-model-") as folder:
-        found = find(Path(source))
+        target = Path(folder, "model.tar.gz")
         with writing():
-            target = Path(folder, "model.tar.gz")
-            read = _pack(found, target, step)
-        remember(found, read, None)
+            read = _pack(find(Path(source)), target, step)
         yield Artifact(target, read.digest, read.contents)
 
 
