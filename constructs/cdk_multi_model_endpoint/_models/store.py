@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from functools import cached_property
 
 import aws_cdk as cdk
@@ -23,10 +22,10 @@ from multi_model_endpoint.artifacts import (
     Artifact,
     InvalidModelError,
     models_in,
-    packed,
     target_model,
 )
 
+from .asset import packed_in_assembly
 from .bucket import bucket_problems, bucket_warnings, key_problems, place_problems
 from .keys import DECRYPT, ENCRYPT, grant_key
 from .permission import Permission
@@ -156,11 +155,11 @@ class ModelStore(PlacedConstruct):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
         """
-        with ExitStack() as files:
-            artifact, problems = self._prepare(files, name, path, check_layout)
-            raise_if_any(f"{self._models.node.path}/{name}", problems)
-            assert artifact is not None  # else there were problems
-            return self._add(name, artifact, check_layout)
+        (packed,) = packed_in_assembly(self, {name: path}).values()
+        artifact, problems = self._checked(name, packed, check_layout)
+        raise_if_any(f"{self._models.node.path}/{name}", problems)
+        assert artifact is not None  # else there were problems
+        return self._add(name, artifact, check_layout)
 
     @checked
     def add_models(
@@ -194,14 +193,13 @@ class ModelStore(PlacedConstruct):
             raise InvalidEndpointError(where, error.problems) from None
         artifacts: dict[str, Artifact] = {}
         problems: list[str] = []
-        with ExitStack() as files:
-            for name, path in found.items():
-                artifact, own = self._prepare(files, name, path, check_layout)
-                problems += [f"{name}: {problem}" for problem in own]
-                if artifact is not None:
-                    artifacts[name] = artifact
-            raise_if_any(where, problems)
-            return {name: self._add(name, artifact, check_layout) for name, artifact in artifacts.items()}
+        for name, packed in packed_in_assembly(self, found).items():
+            artifact, own = self._checked(name, packed, check_layout)
+            problems += [f"{name}: {problem}" for problem in own]
+            if artifact is not None:
+                artifacts[name] = artifact
+        raise_if_any(where, problems)
+        return {name: self._add(name, artifact, check_layout) for name, artifact in artifacts.items()}
 
     @checked
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -228,17 +226,16 @@ class ModelStore(PlacedConstruct):
         # A multipart upload also decrypts its own parts
         return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT, *ENCRYPT))
 
-    def _prepare(
-        self, files: ExitStack, name: str, path: str | os.PathLike[str], check: bool
+    def _checked(
+        self, name: str, packed: Artifact | InvalidModelError, check: bool
     ) -> tuple[Artifact | None, Sequence[str]]:
-        """Pack a model into a file that lives as long as ``files``, and say what is wrong with it."""
+        """A model, if it could be packed, and what is wrong with it."""
         problems = [*validate.model_name("name", name)]
         if self._models.node.try_find_child(_construct_id(name)) is not None:
             problems.append(f"name must be new in this store, got {name!r} a second time")
-        try:
-            artifact = files.enter_context(packed(path))
-        except InvalidModelError as error:
-            return None, [*problems, *error.problems]
+        if isinstance(packed, InvalidModelError):
+            return None, [*problems, *packed.problems]
+        artifact = packed
         problems += validate.object_key("name", self.prefix, target_model(name, artifact.digest))
         size = artifact.path.stat().st_size
         if size > _COPY_LIMIT:
