@@ -6,10 +6,11 @@ MiniStack reads the process environment while it is imported, so functions impor
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +52,12 @@ REGION = "us-east-1"
 
 # Lambda takes 50 MB of code as base64; larger bodies are S3's alone
 _MAX_REQUEST = 70_000_000
+# most calls are over by then, and to watch one costs as much as to answer it
+_SECONDS_UNWATCHED = 0.1
+
+# unlike any other start; a number follows, since the randomness of a UUID takes longer than the rest of a head
+_request_id_start = str(uuid.uuid4())[:24]
+_request_number = itertools.count()
 
 
 def environment(port: int, root: Path, credentials: Credentials, *, enforce_iam: bool = False) -> dict[str, str]:
@@ -243,21 +250,30 @@ def _again(content: bytes) -> Receive:
     return receive
 
 
-async def _unless_hung_up(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+async def _unless_hung_up(receive: Receive, work: Awaitable[None]) -> None:
     """Do the work of a request of which all was read, until the caller hangs up."""
-    working = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    working = asyncio.current_task()
+    watching: list[asyncio.Task[None]] = []
+    hung_up = False
 
     async def watch() -> None:
+        nonlocal hung_up
         await receive()
+        hung_up = True
+        assert working is not None
         working.cancel()
 
-    watching = asyncio.create_task(watch())
+    timer = loop.call_later(_SECONDS_UNWATCHED, lambda: watching.append(loop.create_task(watch())))
     try:
-        await asyncio.wait({working})
-        if not working.cancelled():
-            working.result()
+        await work
+    except asyncio.CancelledError:
+        if not hung_up:
+            raise
     finally:
-        watching.cancel()
+        timer.cancel()
+        for task in watching:
+            task.cancel()
 
 
 def _resource_handlers(provisioner: Provisions[K], kind: K) -> dict[str, Callable[..., Any]]:
@@ -284,7 +300,7 @@ def _denied(status: int, member: str, message: str) -> tuple[int, dict[str, str]
 
 async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    encoded.append((b"x-amzn-requestid", str(uuid.uuid4()).encode()))
+    encoded.append((b"x-amzn-requestid", f"{_request_id_start}{next(_request_number):012x}".encode()))
     encoded.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})

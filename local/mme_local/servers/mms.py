@@ -59,6 +59,7 @@ _NO_DOWNLOADS = "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=1 -Dhttp.nonProxyHo
 )
 
 # Everything in one log, the workers' output with its tracebacks too; the server's own default is files in ``logs/``.
+# But nothing for each call, to write which takes longer than the rest of what the server does about it.
 _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration>
   <Appenders>
@@ -68,6 +69,7 @@ _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
     <Logger name="ACCESS_LOG" level="off"/>
     <Logger name="MMS_METRICS" level="off"/>
     <Logger name="MODEL_METRICS" level="off"/>
+    <Logger name="com.amazonaws.ml.mms.wlm.WorkerThread" level="warn"/>
     <Logger name="io.netty" level="error"/>
     <Root level="info"><AppenderRef ref="STDOUT"/></Root>
   </Loggers>
