@@ -61,8 +61,8 @@ def make_models(folder: Path) -> dict[str, Path]:
     models = {name: folder / name for name in ("torchscript", "renamed", "program")}
     for path in models.values():
         (path / "code").mkdir(parents=True)
-    torch.jit.script(layer).save(models["torchscript"] / "model.pt")  # type: ignore[no-untyped-call]
-    torch.jit.script(layer).save(models["renamed"] / "net.pth")  # type: ignore[no-untyped-call]
+    torch.jit.script(layer).save(models["torchscript"] / "model.pt")
+    torch.jit.script(layer).save(models["renamed"] / "net.pth")
     (models["program"] / "code" / "inference.py").write_text(PROGRAM, encoding="utf-8")
     (models["program"] / "code" / "helper.py").write_text("NAME = 'helped'\n", encoding="utf-8")
     return models

@@ -309,7 +309,7 @@ def predict_fn(data, model):
 
 @pytest.mark.parametrize(
     "image",
-    ["174872318107.dkr.ecr.us-west-2.amazonaws.com/knn:1", "registry/pytorch-inference@sha256:0123", "my-own"],
+    ["174872318107.dkr.ecr.us-west-2.amazonaws.com/knn:1", "registry/tensorflow-inference@sha256:0123", "my-own"],
 )
 def test_an_image_that_cannot_be_served_is_refused_with_those_that_can(image: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedImage, match="sagemaker-scikit-learn, sagemaker-tritonserver, sagemaker-xgboost"):

@@ -40,7 +40,7 @@ class Defaults:
                 )
             (path,) = files
         try:
-            return torch.jit.load(path, map_location=DEVICE)  # type: ignore[no-untyped-call]
+            return torch.jit.load(path, map_location=DEVICE)
         except RuntimeError as error:
             raise ValueError(f"Failed to load {path}. Please ensure model is saved using torchscript.") from error
 
