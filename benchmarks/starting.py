@@ -36,7 +36,7 @@ def rows() -> list[dict[str, Any]]:
             local = Local(psutil.Process(running.process.pid), running)
             local.client("s3").create_bucket(Bucket=BUCKET)
             for title in SERVERS:
-                found += asyncio.run(first_call_rows(local, title, log))
+                found += first_call_rows(local, title, log)
         return found + list(deploy_rows(Path(folder)))
 
 
@@ -52,18 +52,14 @@ def start_rows(folder: Path) -> Iterator[dict[str, Any]]:
     yield _row("start of mme serve", "processor time", statistics.median(busy))
 
 
-async def first_call_rows(local: Local, title: str, log: Path) -> list[dict[str, Any]]:
+def first_call_rows(local: Local, title: str, log: Path) -> list[dict[str, Any]]:
     """The first calls of models by what the endpoint's log says of each: the rest is the call itself, and ours."""
     program, name = SERVERS[title]
     sample = find_sample(name)
     local.upload(f"{name}/", pack(MODELS / sample["server"] / name), 0, FIRST_CALLS)
     before = log.stat().st_size
     with local.endpoint(name, program, f"{name}/"):
-        async with new_session() as session:
-            waits = [
-                (await endpoint_route(local, session, name, model(number), sample).seconds(1))[0]
-                for number in range(FIRST_CALLS)
-            ]
+        waits = asyncio.run(_first_calls(local, name, sample))
     with log.open() as file:
         file.seek(before)
         events = [json.loads(line) for line in file if line.startswith("{")]
@@ -79,6 +75,12 @@ async def first_call_rows(local: Local, title: str, log: Path) -> list[dict[str,
         _row(what, "worker start and load, in the model server", parts["loaded"]),
         _row(what, "rest", whole - sum(parts.values())),
     ]
+
+
+async def _first_calls(local: Local, name: str, sample: dict[str, Any]) -> list[float]:
+    async with new_session() as session:
+        routes = [endpoint_route(local, session, name, model(number), sample) for number in range(FIRST_CALLS)]
+        return [(await route.seconds(1))[0] for route in routes]
 
 
 def deploy_rows(folder: Path) -> Iterator[dict[str, Any]]:
