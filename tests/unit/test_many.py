@@ -9,7 +9,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
-from cdk_multi_model_endpoint import ModelStore, StoredModel
+from cdk_multi_model_endpoint import InvalidEndpointError, ModelStore, StoredModel
 
 from .conftest import MakeEndpoint
 
@@ -89,3 +89,13 @@ def test_endpoints_on_the_same_instances_look_at_the_models_once(
     for number in range(3):
         make_endpoint(construct_id=f"Endpoint{number}", model_store=store)
     assert looked == ["ml.m5.xlarge"]
+
+
+def test_refuses_more_models_than_a_stack_takes_and_names_the_ways_beyond(
+    stack: cdk.Stack, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cdk_multi_model_endpoint._models.stored_model._MODELS_MAX", 1)
+    store = ModelStore(stack, "Models")
+    store.add_model("a", model)
+    with pytest.raises(InvalidEndpointError, match=r"at most 1 times in one stack.* 'mme push'.* nested stacks"):
+        store.add_model("b", model)

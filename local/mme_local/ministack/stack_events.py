@@ -1,4 +1,4 @@
-"""CloudFormation's events, made to tell of what a stack's update does: MiniStack tells of all resources of the stack."""
+"""CloudFormation's events, made to tell of what an update does: MiniStack tells of all resources of the stack."""
 
 from __future__ import annotations
 
