@@ -14,13 +14,15 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import custom_resources as cr
 from constructs import Construct, IConstruct, IDependable
 
-from cdk_multi_model_endpoint._rules.errors import warn
+from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from multi_model_endpoint.artifacts import Artifact, target_model
 
 from .asset import packed_asset
 
-# A stack has at most 500 resources, of which the rest of an endpoint takes some 30
+# A stack has at most 500 resources: the uploads take four of their own, the rest of an endpoint some 30
 _MODELS_ADVISED = 300
+_MODELS_MAX = 496
+_WAYS_BEYOND = "upload models with 'mme push', which gives them the same names, or spread them over nested stacks"
 _TIMEOUT = cdk.Duration.minutes(15)
 
 
@@ -147,10 +149,15 @@ class ModelUploads(Construct):
     def _count(self) -> None:
         """Count one more upload, and warn well before CloudFormation's limits."""
         self._models += 1
+        if self._models > _MODELS_MAX:
+            problem = (
+                f"add_model must be called at most {_MODELS_MAX} times in one stack, with one resource each: "
+                f"CloudFormation allows 500 resources; {_WAYS_BEYOND}"
+            )
+            raise_if_any(self, [problem])
         if self._models == _MODELS_ADVISED + 1:
             message = (
                 f"add_model was called more than {_MODELS_ADVISED} times in this stack, with one resource each: "
-                "CloudFormation allows 500 resources and 1 MB of template; upload models with 'mme push', which "
-                "gives them the same names"
+                f"CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
             )
             warn(self, [("manyModels", message)])

@@ -31,6 +31,7 @@ from mme_local.ministack.door import BodyTooLong, Door, bounded, is_for_s3
 from mme_local.ministack.iam import Iam, random_credentials_for_functions
 from mme_local.ministack.log_groups import do_as_cloudwatch_logs_does
 from mme_local.ministack.networks import have_types_of_networks
+from mme_local.ministack.stack_events import tell_of_changes_only
 from mme_local.ministack.tagging import show_resources
 from mme_local.sagemaker import SageMaker, runtime
 from mme_local.sagemaker.alarms import CloudWatchAlarms
@@ -121,6 +122,7 @@ class Gateway:
         do_as_cloudwatch_logs_does()
         do_as_s3_does()
         have_types_of_networks()
+        tell_of_changes_only()
         show_resources(self.sagemaker, _request_scope)
         self._plug_in_resource_types(self._provisioner, TYPES)
         self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)
