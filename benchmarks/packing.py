@@ -18,17 +18,15 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from tabulate import tabulate
 
 from multi_model_endpoint.artifacts import archive
 
 MB = 10**6
 STORED = 10
 SMALL_FILES, SMALL_BYTES = 10_000, 2_000
-SAMPLE_MB = 50
 
 SYNTH = """
 import json, resource, sys, time
@@ -48,11 +46,12 @@ print(json.dumps(times | {"peak MB": used.ru_maxrss / 1024}))
 """
 
 
-def rows(gigabytes: float = 1.0, against: Path | None = None) -> list[dict[str, Any]]:
+def rows(gigabytes: float = 1.0, small_files: int = SMALL_FILES, against: Path | None = None) -> list[dict[str, Any]]:
     """Measure.
 
     Args:
         gigabytes: The size of the store, and that of the single large file; one of its models is measured alone first.
+        cases: How many cases are measured; all when left out.
         against: Another checkout whose code is measured, too.
 
     Returns:
@@ -61,17 +60,17 @@ def rows(gigabytes: float = 1.0, against: Path | None = None) -> list[dict[str, 
     checkouts = {"this": Path(__file__).parents[1]} | ({} if against is None else {"other": against})
     with tempfile.TemporaryDirectory(prefix="mme-bench-") as folder:
         found: list[dict[str, Any]] = []
-        for what, models, size in _cases(Path(folder), int(gigabytes * 1000)):
+        for what, models, size in islice(_cases(Path(folder), int(gigabytes * 1000)), cases):
             time.sleep(archive.CLOCK_TICK_NS / 10**9)  # files that were written just now are not remembered
             for who, checkout in checkouts.items():
                 with tempfile.TemporaryDirectory(dir=folder) as scratch:
                     for turn in ("first", "unchanged"):
                         taken = _synth(checkout, Path(scratch), models)
-                        rate = {"MB/s": size / MB / taken["without imports"]} if turn == "first" and size else {}
-                        found.append({"what": what, "code": who, "synth": turn, "MB": size / MB, **taken, **rate})
+                        rate = size / MB / taken["without imports"] if turn == "first" and size else None
+                        found.append({"what": what, "code": who, "synth": turn, "MB": size / MB, **taken, "MB/s": rate})
             for model in models:
                 shutil.rmtree(model)
-        found.append(_tarfile(Path(folder)))
+        found.append(found[0] | _tarfile(Path(folder), int(gigabytes * 1000) // STORED))
     return found
 
 
@@ -116,16 +115,24 @@ def _synth(checkout: Path, scratch: Path, models: list[Path]) -> dict[str, float
     return taken
 
 
-def _tarfile(folder: Path) -> dict[str, Any]:
-    """What the standard library takes."""
+def _tarfile(folder: Path, megabytes: int) -> dict[str, Any]:
+    """What the standard library takes for one of the models, as far as it is known."""
     file = folder / "sample"
-    file.write_bytes(_weights(SAMPLE_MB * MB))
+    file.write_bytes(_weights(megabytes * MB))
     started = time.perf_counter()
     with tarfile.open(folder / "sample.tar.gz", "w:gz") as packed:
         packed.add(file, "sample")
     seconds = time.perf_counter() - started
-    rate = {"seconds": seconds, "without imports": seconds, "MB/s": SAMPLE_MB / seconds}
-    return {"what": "Python's tarfile", "code": "", "synth": "", "MB": float(SAMPLE_MB), **rate}
+    known = {"what": "one model, Python's tarfile", "MB": float(megabytes), "MB/s": megabytes / seconds}
+    return {
+        "code": "-",
+        "synth": "-",
+        "CPU s": None,
+        "peak MB": None,
+        **known,
+        "seconds": None,
+        "without imports": seconds,
+    }
 
 
 def main() -> None:
@@ -134,7 +141,11 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--against", type=Path)
     arguments = parser.parse_args()
-    print(tabulate(rows(arguments.gigabytes, arguments.against), headers="keys", tablefmt="github", floatfmt=",.2f"))
+    print(
+        tabulate(
+            rows(arguments.gigabytes, against=arguments.against), headers="keys", tablefmt="github", floatfmt=",.2f"
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks import overhead, push
+from benchmarks import overhead, packing, push, starting
 from benchmarks.report import Section
 
 SECTIONS = [
+    Section(
+        "packing",
+        "Models at synth: packed for the first time, and unchanged",
+        "Each row is an app of its own with one store, as `cdk synth` runs it; processor time and memory are those of"
+        " its Python process. The files compress as float32 weights do.",
+        packing.rows,
+        {"gigabytes": 0.01, "cases": 2},
+    ),
     Section(
         "push",
         "Publishing models",
@@ -39,5 +47,13 @@ SECTIONS = [
         " through the endpoint; and the memory of the `mme-local` process itself.",
         overhead.growth,
         {"sizes": (3,), "calls": 2, "warm_up": 1},
+    ),
+    Section(
+        "starting",
+        "What comes before an answer",
+        f"Milliseconds: `mme serve` until it answers (median of {starting.STARTS}), the first call of a model (median"
+        f" of {starting.FIRST_CALLS}) by its parts, and the real CDK CLI from nothing to both stacks of this repository.",
+        starting.rows,
+        {"starts": 1, "servers": ["Multi Model Server"], "first_calls": 1, "deploy": False},
     ),
 ]

@@ -1,7 +1,4 @@
-"""Where the time goes before an endpoint answers: start of ``mme serve``, first call of a model, ``cdk deploy``.
-
-Usage: ``python -m benchmarks.starting`` (Linux).
-"""
+"""Where the time goes before an endpoint answers: start of ``mme serve``, first call of a model, ``cdk deploy``."""
 
 from __future__ import annotations
 
@@ -12,14 +9,13 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
-from tabulate import tabulate
 
-from benchmarks.run import MODELS, SERVERS, endpoint_route, find_sample, new_session
+from benchmarks.overhead import MODELS, SERVERS, endpoint_route, find_sample, new_session
 from benchmarks.serving import BUCKET, Local, model, pack
 from mme_local.testing import local_endpoint
 
@@ -27,23 +23,25 @@ ROOT = Path(__file__).parents[1]
 STARTS, FIRST_CALLS = 5, 3
 
 
-def rows() -> list[dict[str, Any]]:
+def rows(
+    *, starts: int = STARTS, servers: Iterable[str] = SERVERS, first_calls: int = FIRST_CALLS, deploy: bool = True
+) -> list[dict[str, Any]]:
     """Each part with its milliseconds, the median of several; a deployment runs once."""
     with tempfile.TemporaryDirectory() as folder:
-        found = list(start_rows(Path(folder)))
+        found = list(start_rows(Path(folder), starts))
         log = Path(folder, "calls.jsonl")
         with local_endpoint("--json", log=log) as running:
             local = Local(psutil.Process(running.process.pid), running)
             local.client("s3").create_bucket(Bucket=BUCKET)
-            for title in SERVERS:
-                found += first_call_rows(local, title, log)
-        return found + list(deploy_rows(Path(folder)))
+            for title in servers:
+                found += first_call_rows(local, title, log, first_calls)
+        return found + (list(deploy_rows(Path(folder))) if deploy else [])
 
 
-def start_rows(folder: Path) -> Iterator[dict[str, Any]]:
+def start_rows(folder: Path, starts: int) -> Iterator[dict[str, Any]]:
     """The start of ``mme serve`` until it answers, and the processor time that it takes."""
     waits, busy = [], []
-    for _ in range(STARTS):
+    for _ in range(starts):
         started = time.perf_counter()
         with local_endpoint(log=folder / "start.txt") as running:
             waits.append(time.perf_counter() - started)
@@ -52,14 +50,14 @@ def start_rows(folder: Path) -> Iterator[dict[str, Any]]:
     yield _row("start of mme serve", "processor time", statistics.median(busy))
 
 
-def first_call_rows(local: Local, title: str, log: Path) -> list[dict[str, Any]]:
+def first_call_rows(local: Local, title: str, log: Path, count: int) -> list[dict[str, Any]]:
     """The first calls of models by what the endpoint's log says of each: the rest is the call itself, and ours."""
     program, name = SERVERS[title]
     sample = find_sample(name)
-    local.upload(f"{name}/", pack(MODELS / sample["server"] / name), 0, FIRST_CALLS)
+    local.upload(f"{name}/", pack(MODELS / sample["server"] / name), 0, count)
     before = log.stat().st_size
     with local.endpoint(name, program, f"{name}/"):
-        waits = asyncio.run(_first_calls(local, name, sample))
+        waits = asyncio.run(_first_calls(local, name, sample, count))
     with log.open() as file:
         file.seek(before)
         events = [json.loads(line) for line in file if line.startswith("{")]
@@ -77,9 +75,9 @@ def first_call_rows(local: Local, title: str, log: Path) -> list[dict[str, Any]]
     ]
 
 
-async def _first_calls(local: Local, name: str, sample: dict[str, Any]) -> list[float]:
+async def _first_calls(local: Local, name: str, sample: dict[str, Any], count: int) -> list[float]:
     async with new_session() as session:
-        routes = [endpoint_route(local, session, name, model(number), sample) for number in range(FIRST_CALLS)]
+        routes = [endpoint_route(local, session, name, model(number), sample) for number in range(count)]
         return [(await route.seconds(1))[0] for route in routes]
 
 
@@ -110,12 +108,3 @@ def _cpu_seconds(pid: int) -> float:
 
 def _row(what: str, part: str, seconds: float) -> dict[str, Any]:
     return {"what": what, "part": part, "milliseconds": round(1000 * seconds)}
-
-
-def main() -> None:
-    """Print the table."""
-    print(tabulate(rows(), headers="keys", tablefmt="github"))
-
-
-if __name__ == "__main__":
-    main()

@@ -38,10 +38,23 @@ REPOSITORY, TAG = "sagemaker-xgboost", "3.2-0"
 READS = {"Get", "StaticGet"}
 ROUNDS = 7
 MANY = (1, 20, 60)
-MODULES = (
-    "aws_applicationautoscaling aws_cloudwatch aws_cloudwatch_actions aws_ec2 aws_ecr aws_ecr_assets aws_iam aws_kms "
-    "aws_lambda aws_logs aws_s3 aws_s3_assets aws_sagemaker aws_sns custom_resources"
-).split()
+MODULES = [
+    "aws_applicationautoscaling",
+    "aws_cloudwatch",
+    "aws_cloudwatch_actions",
+    "aws_ec2",
+    "aws_ecr",
+    "aws_ecr_assets",
+    "aws_iam",
+    "aws_kms",
+    "aws_lambda",
+    "aws_logs",
+    "aws_s3",
+    "aws_s3_assets",
+    "aws_sagemaker",
+    "aws_sns",
+    "custom_resources",
+]
 """The modules of aws_cdk that the library imports, too."""
 
 Subject = Callable[[cdk.Stack, str, ModelStore], object]
@@ -296,9 +309,7 @@ def _alarm_arn(name: str) -> str:
     return f"arn:{cdk.Aws.PARTITION}:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}Errors"
 
 
-def _by_hand(
-    stack: cdk.Stack, name: str, store: ModelStore, role: iam.Role | iam.CfnRole, *, whole: bool
-) -> None:
+def _by_hand(stack: cdk.Stack, name: str, store: ModelStore, role: iam.Role | iam.CfnRole, *, whole: bool) -> None:
     model = sagemaker.CfnModel(
         stack,
         f"{name}Model",
@@ -349,9 +360,7 @@ def _by_hand(
         threshold=1,
     )
     if isinstance(role, iam.Role):
-        role.add_to_policy(
-            iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[_alarm_arn(name)])
-        )
+        role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[_alarm_arn(name)]))
     endpoint = sagemaker.CfnEndpoint(
         stack,
         f"{name}Endpoint",
