@@ -46,7 +46,7 @@ print(json.dumps(times | {"peak MB": used.ru_maxrss / 1024}))
 """
 
 
-def rows(gigabytes: float = 1.0, small_files: int = SMALL_FILES, against: Path | None = None) -> list[dict[str, Any]]:
+def rows(gigabytes: float = 1.0, *, cases: int | None = None, against: Path | None = None) -> list[dict[str, Any]]:
     """Measure.
 
     Args:
@@ -141,11 +141,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--against", type=Path)
     arguments = parser.parse_args()
-    print(
-        tabulate(
-            rows(arguments.gigabytes, against=arguments.against), headers="keys", tablefmt="github", floatfmt=",.2f"
-        )
-    )
+    print(table(rows(arguments.gigabytes, against=arguments.against)))
 
 
 if __name__ == "__main__":

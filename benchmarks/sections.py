@@ -52,7 +52,7 @@ SECTIONS = [
         "starting",
         "What comes before an answer",
         f"Milliseconds: `mme serve` until it answers (median of {starting.STARTS}), the first call of a model (median"
-        f" of {starting.FIRST_CALLS}) by its parts, and the real CDK CLI from nothing to both stacks of this repository.",
+        f" of {starting.FIRST_CALLS}) by its parts, and the real CDK CLI from nothing to both stacks here.",
         starting.rows,
         {"starts": 1, "servers": ["Multi Model Server"], "first_calls": 1, "deploy": False},
     ),
