@@ -69,7 +69,9 @@ class ExecutionRole:
 
     def grant_telemetry(self, place: Place, endpoint_name: str) -> None:
         """Allow to write this endpoint's logs and metrics."""
-        log_group = f"arn:{place.partition}:logs:{place.region}:{place.account}:log-group:{log_group_name(endpoint_name)}"
+        log_group = (
+            f"arn:{place.partition}:logs:{place.region}:{place.account}:log-group:{log_group_name(endpoint_name)}"
+        )
         self._grant(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [log_group, f"{log_group}:*"],

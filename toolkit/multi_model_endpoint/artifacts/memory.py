@@ -14,7 +14,6 @@ import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +101,8 @@ def _file(found: Found) -> Path:
 @cache
 def _release() -> str:
     """Of this package: what it packs or refuses may change with each."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(_PACKAGE)
     except PackageNotFoundError as error:
