@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import table
 from multi_model_endpoint.artifacts import archive
 
 MB = 10**6

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
-from benchmarks import overhead, packing, push, starting
+from benchmarks import overhead, packing, push, starting, synthesis
 from benchmarks.report import Section
 
 SECTIONS = [
+    Section(
+        "synthesis",
+        "An endpoint in an app",
+        "Messages to jsii's process, resources and bytes of the template are counted; seconds are the median of"
+        f" {synthesis.ROUNDS} apps that are made and synthesized. Bare is the README's first endpoint; full has"
+        " scaling, an alarm, and rollbacks by it. The hand-written L1s allow what ours allow; the alpha module's"
+        " endpoint has one model, and a role that may do anything in SageMaker.",
+        synthesis.rows,
+        {"rounds": 1},
+    ),
+    Section(
+        "apps",
+        "Many endpoints in an app",
+        "Seconds for each bare endpoint, in a stack of its own.",
+        synthesis.many_rows,
+        {"counts": [1, 2]},
+    ),
+    Section(
+        "importing",
+        "Importing the library",
+        f"What it adds to an app that imports the same modules of aws_cdk, by `-X importtime`; median of"
+        f" {synthesis.ROUNDS}.",
+        synthesis.import_rows,
+        {"rounds": 1},
+    ),
     Section(
         "packing",
         "Models at synth: packed for the first time, and unchanged",

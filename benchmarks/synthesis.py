@@ -3,8 +3,6 @@
 Each subject is made beside a ``ModelStore`` whose bucket all of them read, with the same image, role, endpoint
 configuration and endpoint. The hand-written ones allow what ours allows; the CDK's alpha module is for endpoints with
 one model, whose role may do anything in SageMaker: the nearest thing, not the same.
-
-Usage: ``python -m benchmarks.synthesis``
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sagemaker_alpha as alpha
 from jsii._kernel.providers.process import _NodeProcess
-from tabulate import tabulate
 
 from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint
 
@@ -176,11 +173,11 @@ def measure(make: Subject) -> dict[str, int]:
     }
 
 
-def rows() -> list[dict[str, Any]]:
+def rows(*, rounds: int = ROUNDS) -> list[dict[str, Any]]:
     """A row for each subject: what is counted, and the median of the seconds to make and synthesize a stack of it."""
-    table = [{"subject": name, **measure(make)} for name, make in SUBJECTS.items()]
+    table: list[dict[str, Any]] = [{"subject": name, **measure(make)} for name, make in SUBJECTS.items()]
     seconds: dict[str, list[float]] = {name: [] for name in SUBJECTS}
-    for _ in range(ROUNDS):  # in turns, so that what else the machine does hits all alike
+    for _ in range(rounds):  # in turns, so that what else the machine does hits all alike
         for name, make in SUBJECTS.items():
             seconds[name].append(_seconds(make, 1))
     for row in table:
@@ -188,21 +185,21 @@ def rows() -> list[dict[str, Any]]:
     return table
 
 
-def many_rows() -> list[dict[str, Any]]:
+def many_rows(*, counts: Sequence[int] = MANY) -> list[dict[str, Any]]:
     """Apps of more and more bare endpoints, each in a stack of its own: seconds and MB by endpoint must not rise."""
     return [
         {
             "endpoints": count,
             **{f"seconds by endpoint: {name}": _seconds(SUBJECTS[name], count) / count for name in list(SUBJECTS)[:2]},
         }
-        for count in MANY
+        for count in counts
     ]
 
 
-def import_rows() -> list[dict[str, Any]]:
+def import_rows(*, rounds: int = ROUNDS) -> list[dict[str, Any]]:
     """What ``import cdk_multi_model_endpoint`` adds to an app that imports the same modules of aws_cdk."""
     _imported()  # the first may have to compile
-    found = [_imported() for _ in range(ROUNDS)]
+    found = [_imported() for _ in range(rounds)]
     return [
         {
             "import": "cdk_multi_model_endpoint",
@@ -210,12 +207,6 @@ def import_rows() -> list[dict[str, Any]]:
             "modules": found[0][1],
         }
     ]
-
-
-def main() -> None:
-    """Print the tables."""
-    for table in (rows(), many_rows(), import_rows()):
-        print(tabulate(table, headers="keys", tablefmt="github", floatfmt=".3f"), end="\n\n")
 
 
 def _imported() -> tuple[float, int]:
@@ -410,7 +401,3 @@ def _by_hand(stack: cdk.Stack, name: str, store: ModelStore, role: iam.Role | ia
             ),
         ),
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -44,6 +44,7 @@ class ExecutionRole:
 
     Attributes:
         role: The role.
+        own: Whether it was made here.
         mutable: Whether permissions can be added to it from here.
         permissions: What every Model must wait for.
         model_policies: What lets the Models read, each of them its own.
@@ -56,6 +57,7 @@ class ExecutionRole:
         self.permissions: list[IDependable] = []
         self.model_policies: dict[str, iam.Policy] = {}
         self._written: set[object] = set()
+        self.own = role is None
         if role is None:
             role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         self.role = role
@@ -98,7 +100,7 @@ class ExecutionRole:
         policy = self.model_policies[policy_id] = iam.Policy(
             self._scope, policy_id, document=document([*permissions, *store._reading]), roles=[self.role]
         )
-        count_policy(self._scope, self.role, policy)
+        count_policy(self._scope, self.role, policy, own=self.own)
         if key is not None:
             grant_key(policy, key, *DECRYPT)
         if urls:
