@@ -81,9 +81,12 @@ def test_endpoints_on_the_same_instances_look_at_the_models_once(
     stack: cdk.Stack, model: Path, make_endpoint: MakeEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(
-        "cdk_multi_model_endpoint._models.served.advise.model_size", lambda size, kind: looked.append(kind) or []
-    )
+
+    def look(size: int, instance_type: str) -> list[str]:
+        looked.append(instance_type)
+        return []
+
+    monkeypatch.setattr("cdk_multi_model_endpoint._models.served.advise.model_size", look)
     store = ModelStore(stack, "Store")
     store.add_model("a", model, check_layout=False)
     for number in range(3):
