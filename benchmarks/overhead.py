@@ -87,7 +87,7 @@ def throughput(
 
 
 def growth(
-    *, sizes: tuple[int, ...] = (10, 100, 1000), calls: int = 300, warm_up: int = WARM_UP
+    *, sizes: tuple[int, ...] = (10, 1_000, 10_000), calls: int = 300, warm_up: int = WARM_UP
 ) -> list[dict[str, Any]]:
     """Calls of some models of more and more under one prefix, in milliseconds, and the memory of ``mme-local``."""
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder, "log.txt")) as local:

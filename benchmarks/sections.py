@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import overhead, packing, push, starting, synthesis
+from benchmarks import many, overhead, packing, push, starting, synthesis
 from benchmarks.report import Section
 
 SECTIONS = [
@@ -48,6 +48,14 @@ SECTIONS = [
         " for an unchanged folder it has nothing.",
         push.rows,
         {"kinds": [(1, 50_000)], "rounds": 1},
+    ),
+    Section(
+        "many",
+        "Many models, in one stack and under one prefix",
+        "Processor time and memory: of Python with the CDK's Node.js for a stack, of `mme push`, and of the `mme serve`"
+        " whose S3 it publishes to. A synthesis and a start have costs of their own, which many models share.",
+        many.rows,
+        {"added": [1], "published": [1]},
     ),
     Section(
         "waits",
