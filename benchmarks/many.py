@@ -57,9 +57,8 @@ def _published(folder: Path, numbers: Sequence[int]) -> Iterator[dict[str, Any]]
                 before = _cpu(local)
                 command = ["mme", "push", "--each", str(models), f"s3://{BUCKET}/{number}/"]
                 environment = {**_environment(folder), **local.running.environment}
-                with subprocess.Popen(
-                    command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                ) as pushing:
+                quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+                with subprocess.Popen(command, env=environment, **quiet) as pushing:  # noqa: S603
                     _, status, used = os.wait4(pushing.pid, 0)
                     pushing.returncode = os.waitstatus_to_exitcode(status)
                 if pushing.returncode:
