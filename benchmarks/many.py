@@ -57,8 +57,10 @@ def _published(folder: Path, numbers: Sequence[int]) -> Iterator[dict[str, Any]]
                 before = _cpu(local)
                 command = ["mme", "push", "--each", str(models), f"s3://{BUCKET}/{number}/"]
                 environment = {**_environment(folder), **local.running.environment}
-                quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-                with subprocess.Popen(command, env=environment, **quiet) as pushing:  # noqa: S603
+                with (
+                    open(os.devnull, "w") as nowhere,
+                    subprocess.Popen(command, env=environment, stdout=nowhere, stderr=nowhere) as pushing,  # noqa: S603
+                ):
                     _, status, used = os.wait4(pushing.pid, 0)
                     pushing.returncode = os.waitstatus_to_exitcode(status)
                 if pushing.returncode:
