@@ -170,7 +170,6 @@ class MultiModelEndpoint(InvocableEndpoint):
         self._retain_variant_properties = retain_variant_properties
         self._given: list[Variant] = []
         self._variants: list[ProductionVariant] = []
-        self._properties: list[sagemaker.CfnEndpointConfig.ProductionVariantProperty] = []
         raise_if_any(
             self,
             [
@@ -190,11 +189,12 @@ class MultiModelEndpoint(InvocableEndpoint):
         self._execution = self._create_execution_role(role, data_capture)
         self.role = self._execution.role
         self.model = self._create_model("Model", container)
+        self._properties = [variant.render(self.model)]
         self.endpoint_config = self._create_endpoint_config(encryption_key, data_capture, clarify_explainer)
         self.endpoint = self._create_endpoint(deployment)
         self.log_group = self._create_log_group(log_retention, log_removal_policy)
         self._rollback = RollbackAlarms(self, self.role if self._execution.mutable else None, self.endpoint)
-        self._add(variant, container, self.model)
+        self._add(variant, container)
         if retain_variant_properties:
             self._retain_instance_counts()
         if deployment is not None:
@@ -321,7 +321,9 @@ class MultiModelEndpoint(InvocableEndpoint):
         raise_if_any(self, self._problems(variant, served))
         served._tell_store(instance_type)
         model = self.model if container is None else self._create_model(f"Model-{variant.id(self)}", container)
-        return self._add(variant, served, model)
+        self._properties.append(variant.render(model))
+        self.endpoint_config.production_variants = [*self._properties]
+        return self._add(variant, served)
 
     @checked
     def add_rollback_alarms(self, *alarms: cloudwatch.IAlarm) -> None:
@@ -427,7 +429,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         return sagemaker.CfnEndpointConfig(
             self,
             "EndpointConfig",
-            production_variants=[],
+            production_variants=[*self._properties],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
             data_capture_config=None if data_capture is None else data_capture._render(),
             explainer_config=None
@@ -460,7 +462,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         self.endpoint.node.add_dependency(group)
         return group
 
-    def _add(self, given: Variant, container: MultiModelContainer, model: sagemaker.CfnModel) -> ProductionVariant:
+    def _add(self, given: Variant, container: MultiModelContainer) -> ProductionVariant:
         warn(self, given.warnings(container.image, self._pipeline.bind(container.image).uri))
         if given.initial_variant_weight == 0:
             self.node.add_validation(_SomeTraffic(self._given))
@@ -471,8 +473,6 @@ class MultiModelEndpoint(InvocableEndpoint):
         )
         self._given.append(given)
         self._variants.append(variant)
-        self._properties.append(given.render(model))
-        self.endpoint_config.production_variants = [*self._properties]
         return variant
 
     def _on_autoscaled(self) -> None:

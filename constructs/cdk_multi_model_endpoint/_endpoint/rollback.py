@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
@@ -29,20 +31,20 @@ class RollbackAlarms:
         self._scope = scope
         self._role = role
         self._endpoint = endpoint
-        self._alarms: list[cloudwatch.IAlarm] = []
+        self._names: list[str] = []
         self.policy: iam.Policy | None = None
 
     def add(self, *alarms: cloudwatch.IAlarm) -> None:
         """Watch these alarms, too."""
-        names = [alarm.alarm_name for alarm in [*self._alarms, *alarms]]
+        names = [*self._names, *(alarm.alarm_name for alarm in alarms)]
         problems = [*validate.rollback_alarms(names)]
-        for alarm in alarms:
-            problems += place_problems("rollback alarms", place_of(self._scope), *_place(alarm))
+        arns = [alarm.alarm_arn for alarm in alarms]
+        for alarm, arn in zip(alarms, arns, strict=True):
+            problems += self._place_problems(alarm, arn)
         raise_if_any(self._scope, problems)
-        self._alarms += alarms
+        self._names = names
         if self._role is None:
             return  # it can't be changed from here, and a policy of nobody can't be deployed
-        arns = [alarm.alarm_arn for alarm in alarms]
         if self.policy is None:
             self._statement = iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=arns)
             self.policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[self._role])
@@ -53,14 +55,16 @@ class RollbackAlarms:
 
     def render(self) -> sagemaker.CfnEndpoint.AutoRollbackConfigProperty | None:
         """The alarms as the endpoint's deployment configuration has them."""
-        if not self._alarms:
+        if not self._names:
             return None
         return sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
-            alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in self._alarms]
+            alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=name) for name in self._names]
         )
 
-
-def _place(alarm: cloudwatch.IAlarm) -> tuple[str, str]:
-    """The region and account of an alarm; the CDK does not read them from an imported one's ARN."""
-    parts = alarm.alarm_arn.split(":")
-    return (parts[3], parts[4]) if len(parts) > 5 else (alarm.env.region, alarm.env.account)
+    def _place_problems(self, alarm: cloudwatch.IAlarm, arn: str) -> Iterator[str]:
+        place = place_of(self._scope)
+        parts = arn.split(":")
+        if len(parts) > 5:  # the CDK does not read them from an imported one's ARN
+            yield from place_problems("rollback alarms", place, parts[3], parts[4])
+        elif place_of(alarm) is not place:
+            yield from place_problems("rollback alarms", place, alarm.env.region, alarm.env.account)
