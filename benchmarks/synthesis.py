@@ -296,9 +296,7 @@ def _alarm_arn(name: str) -> str:
     return f"arn:{cdk.Aws.PARTITION}:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}Errors"
 
 
-def _by_hand(
-    stack: cdk.Stack, name: str, store: ModelStore, role: iam.Role | iam.CfnRole, *, whole: bool
-) -> None:
+def _by_hand(stack: cdk.Stack, name: str, store: ModelStore, role: iam.Role | iam.CfnRole, *, whole: bool) -> None:
     model = sagemaker.CfnModel(
         stack,
         f"{name}Model",
@@ -349,9 +347,7 @@ def _by_hand(
         threshold=1,
     )
     if isinstance(role, iam.Role):
-        role.add_to_policy(
-            iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[_alarm_arn(name)])
-        )
+        role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[_alarm_arn(name)]))
     endpoint = sagemaker.CfnEndpoint(
         stack,
         f"{name}Endpoint",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -23,6 +24,11 @@ from .policy_size import count_policy
 _NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
 _LOGIN = Permission(["ecr:GetAuthorizationToken"], ["*"])
 _PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+
+
+@cache
+def _sagemaker() -> iam.ServicePrincipal:
+    return iam.ServicePrincipal("sagemaker.amazonaws.com")
 
 
 def log_group_name(endpoint_name: str) -> str:
@@ -57,7 +63,7 @@ class ExecutionRole:
         self.model_policies: dict[str, iam.Policy] = {}
         self._written: set[object] = set()
         if role is None:
-            role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+            role = iam.Role(scope, "Role", assumed_by=_sagemaker())
         self.role = role
         self.mutable = _allow_login(role)
         if not self.mutable:
@@ -69,7 +75,9 @@ class ExecutionRole:
 
     def grant_telemetry(self, place: Place, endpoint_name: str) -> None:
         """Allow to write this endpoint's logs and metrics."""
-        log_group = f"arn:{place.partition}:logs:{place.region}:{place.account}:log-group:{log_group_name(endpoint_name)}"
+        log_group = (
+            f"arn:{place.partition}:logs:{place.region}:{place.account}:log-group:{log_group_name(endpoint_name)}"
+        )
         self._grant(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             [log_group, f"{log_group}:*"],

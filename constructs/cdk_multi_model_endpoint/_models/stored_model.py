@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import cast
 
 import aws_cdk as cdk
@@ -21,7 +22,7 @@ from .asset import packed_asset
 
 # A stack has at most 500 resources, of which the rest of an endpoint takes some 30
 _MODELS_ADVISED = 300
-_TIMEOUT = cdk.Duration.minutes(15)
+_TIMEOUT = 15 * 60  # seconds
 
 
 class StoredModel(Construct):
@@ -74,7 +75,7 @@ class StoredModel(Construct):
             install_latest_aws_sdk=False,
             role=self.uploads.role,
             log_group=self.uploads.log_group,
-            timeout=_TIMEOUT,
+            timeout=cdk.Duration.seconds(_TIMEOUT),
         )
         if self.uploads._own is not None:
             resource = cast(cdk.CfnResource, upload.node.find_child("Resource").node.default_child)
@@ -100,7 +101,6 @@ class ModelUploads(Construct):
     log_group: logs.LogGroup
 
     _ID = "ModelUploads"
-    _SHARED = f"AWS{cr.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}"
 
     def __init__(self, scope: cdk.Stack, construct_id: str) -> None:
         super().__init__(scope, construct_id)
@@ -111,13 +111,13 @@ class ModelUploads(Construct):
         self.log_group.grant_write(self.role)
         self._models = 0
         self._stack = scope
-        shared = scope.node.try_find_child(self._SHARED)
+        shared = scope.node.try_find_child(_shared_function())
         self._own = None if shared is None else self._create_function(shared)
 
     @property
     def function(self) -> IConstruct:
         """The function: the one that the stack's ``AwsCustomResource`` share, or one of the uploads' own."""
-        return self._stack.node.find_child(self._SHARED) if self._own is None else self._own
+        return self._stack.node.find_child(_shared_function()) if self._own is None else self._own
 
     @classmethod
     def _of(cls, scope: Construct) -> ModelUploads:
@@ -138,7 +138,7 @@ class ModelUploads(Construct):
             handler=template.handler,
             runtime=template.runtime,
             role=self.role.role_arn,
-            timeout=_TIMEOUT.to_seconds(),
+            timeout=_TIMEOUT,
             logging_config=lambda_.CfnFunction.LoggingConfigProperty(log_group=self.log_group.log_group_name),
         )
         function.node.add_dependency(self.role)
@@ -154,3 +154,9 @@ class ModelUploads(Construct):
                 "gives them the same names"
             )
             warn(self, [("manyModels", message)])
+
+
+@cache
+def _shared_function() -> str:
+    """The id of the function that all ``AwsCustomResource`` of a stack share."""
+    return f"AWS{cr.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}"

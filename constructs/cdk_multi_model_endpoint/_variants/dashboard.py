@@ -21,7 +21,7 @@ class _Line:
     metric: Callable[..., cloudwatch.Metric]
     label: str
     statistic: str | None = None
-    color: str | None = None
+    color: str | None = None  # by its name in cloudwatch.Color: asking for it here would start jsii with every import
     divisor: int = 1  # from the metric's unit to the graph's
     gpu: bool = False  # for instances with a GPU alone
 
@@ -56,11 +56,9 @@ _ROWS = [
             "errors",
             "requests a minute",
             [
-                _Line(
-                    _responses(InvocationHttpResponseCode.INVOCATION_4XX_ERRORS), "4XX", color=cloudwatch.Color.ORANGE
-                ),
-                _Line(_responses(InvocationHttpResponseCode.INVOCATION_5XX_ERRORS), "5XX", color=cloudwatch.Color.RED),
-                _Line(_OF.metric_invocation_model_errors, "not 2XX from the container", color=cloudwatch.Color.PURPLE),
+                _Line(_responses(InvocationHttpResponseCode.INVOCATION_4XX_ERRORS), "4XX", color="ORANGE"),
+                _Line(_responses(InvocationHttpResponseCode.INVOCATION_5XX_ERRORS), "5XX", color="RED"),
+                _Line(_OF.metric_invocation_model_errors, "not 2XX from the container", color="PURPLE"),
             ],
         ),
         _Graph(
@@ -132,7 +130,7 @@ def _metric(line: _Line, variant: ProductionVariant) -> cloudwatch.IMetric:
     if line.statistic is not None:
         options["statistic"] = line.statistic
     if line.color is not None:
-        options["color"] = line.color
+        options["color"] = getattr(cloudwatch.Color, line.color)
     if line.divisor == 1:
         options["label"] = line.label
         return line.metric(variant, **options)
