@@ -72,14 +72,14 @@ def measure(make: Subject) -> dict[str, int]:
 
 def rows() -> list[dict[str, Any]]:
     """A row for each subject: what is counted, and the median of the seconds to make and synthesize a stack of it."""
-    table = [{"subject": name, **measure(make)} for name, make in SUBJECTS.items()]
+    counts = {name: measure(make) for name, make in SUBJECTS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in SUBJECTS}
     for _ in range(ROUNDS):  # in turns, so that what else the machine does hits all alike
         for name, make in SUBJECTS.items():
             seconds[name].append(_seconds(make, 1))
-    for row in table:
-        row["seconds"] = statistics.median(seconds[row["subject"]])
-    return table
+    return [
+        {"subject": name, **counted, "seconds": statistics.median(seconds[name])} for name, counted in counts.items()
+    ]
 
 
 def many_rows() -> list[dict[str, Any]]:
