@@ -82,7 +82,7 @@ async def _first_calls(local: Local, name: str, sample: dict[str, Any], count: i
 
 
 def deploy_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """``cdk bootstrap`` and ``cdk deploy`` of the stack for CPUs from nothing, and what the deployment waits for."""
+    """``cdk bootstrap`` and ``cdk deploy`` of both stacks from nothing, and what CloudFormation takes of it."""
     with local_endpoint(log=folder / "deploy.txt", cwd=ROOT) as running:
         environment = os.environ | running.environment
         output = ["--output", str(folder / "cdk.out")]
@@ -99,6 +99,10 @@ def deploy_rows(folder: Path) -> Iterator[dict[str, Any]]:
             subprocess.run(["cdk", *arguments], cwd=ROOT, env=environment, check=True, capture_output=True)  # noqa: S603, S607
             yield _row(what, "whole", time.perf_counter() - started)
             yield _row(what, "processor time of mme-local", _cpu_seconds(running.process.pid) - busy)
+        cloudformation = running.client("cloudformation")
+        for stack in sorted(each["StackName"] for each in cloudformation.describe_stacks()["Stacks"]):
+            times = [each["Timestamp"] for each in cloudformation.describe_stack_events(StackName=stack)["StackEvents"]]
+            yield _row(f"stack {stack}", "from its first event to its last", (max(times) - min(times)).total_seconds())
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -193,7 +193,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         self.endpoint_config = self._create_endpoint_config(encryption_key, data_capture, clarify_explainer)
         self.endpoint = self._create_endpoint(deployment)
         self.log_group = self._create_log_group(log_retention, log_removal_policy)
-        self._rollback = RollbackAlarms(self, self._execution, self.endpoint)
+        self._rollback = RollbackAlarms(self, self.role if self._execution.mutable else None, self.endpoint)
         self._add(variant, container)
         if retain_variant_properties:
             self._retain_instance_counts()

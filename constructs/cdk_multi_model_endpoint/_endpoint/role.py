@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -25,6 +26,11 @@ _LOGIN = Permission(["ecr:GetAuthorizationToken"], ["*"])
 _PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 
 
+@cache
+def _sagemaker() -> iam.ServicePrincipal:
+    return iam.ServicePrincipal("sagemaker.amazonaws.com")
+
+
 def log_group_name(endpoint_name: str) -> str:
     """The log group in which SageMaker puts what an endpoint's containers print.
 
@@ -44,7 +50,6 @@ class ExecutionRole:
 
     Attributes:
         role: The role.
-        own: Whether it was made here.
         mutable: Whether permissions can be added to it from here.
         permissions: What every Model must wait for.
         model_policies: What lets the Models read, each of them its own.
@@ -57,9 +62,8 @@ class ExecutionRole:
         self.permissions: list[IDependable] = []
         self.model_policies: dict[str, iam.Policy] = {}
         self._written: set[object] = set()
-        self.own = role is None
         if role is None:
-            role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+            role = iam.Role(scope, "Role", assumed_by=_sagemaker())
         self.role = role
         self.mutable = _allow_login(role)
         if not self.mutable:
@@ -100,7 +104,7 @@ class ExecutionRole:
         policy = self.model_policies[policy_id] = iam.Policy(
             self._scope, policy_id, document=document([*permissions, *store._reading]), roles=[self.role]
         )
-        count_policy(self._scope, self.role, policy, own=self.own)
+        count_policy(self._scope, self.role, policy)
         if key is not None:
             grant_key(policy, key, *DECRYPT)
         if urls:

@@ -15,7 +15,6 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.places import place_of
 
 from .policy_size import count_policy
-from .role import ExecutionRole
 
 
 class RollbackAlarms:
@@ -28,9 +27,9 @@ class RollbackAlarms:
         policy: That policy, None as long as nothing needs it.
     """
 
-    def __init__(self, scope: Construct, execution: ExecutionRole, endpoint: sagemaker.CfnEndpoint) -> None:
+    def __init__(self, scope: Construct, role: iam.IRole | None, endpoint: sagemaker.CfnEndpoint) -> None:
         self._scope = scope
-        self._execution = execution
+        self._role = role
         self._endpoint = endpoint
         self._names: list[str] = []
         self.policy: iam.Policy | None = None
@@ -44,13 +43,12 @@ class RollbackAlarms:
             problems += self._place_problems(alarm, arn)
         raise_if_any(self._scope, problems)
         self._names = names
-        if not self._execution.mutable:
+        if self._role is None:
             return  # it can't be changed from here, and a policy of nobody can't be deployed
         if self.policy is None:
             self._statement = iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=arns)
-            role = self._execution.role
-            self.policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[role])
-            count_policy(self._scope, role, self.policy, own=self._execution.own)
+            self.policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[self._role])
+            count_policy(self._scope, self._role, self.policy)
             self._endpoint.node.add_dependency(self.policy)
         else:
             self._statement.add_resources(*arns)
