@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import overhead, packing, push, starting
+from benchmarks import many, overhead, packing, push, starting
 from benchmarks.report import Section
 
 SECTIONS = [
@@ -55,5 +55,16 @@ SECTIONS = [
         f" of {starting.FIRST_CALLS}) by its parts, and the real CDK CLI from nothing to both stacks here.",
         starting.rows,
         {"starts": 1, "servers": ["Multi Model Server"], "first_calls": 1, "deploy": False},
+    ),
+    Section(
+        "many",
+        "Many endpoints, and many models",
+        "Processor time, which a busy machine hardly changes, and memory: of Python and the CDK's Node.js, from the"
+        " first construct to the end of the synthesis; of `mme push --each` of models of a few bytes, and of the"
+        " `mme-local` process that keeps them in memory; and of the latter for the first call of one model beside"
+        " them. The ratio is that of the time per item to the first row of the same kind: about 1 is linear, less is"
+        " better.",
+        many.rows,
+        {"endpoints": (1,), "models": (1,), "published": (2,)},
     ),
 ]
