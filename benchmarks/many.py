@@ -44,7 +44,7 @@ print(json.dumps([busy() - before, sum(each.memory_info().rss for each in proces
 """
 COMMAND = """
 import json, resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+subprocess.run(sys.argv[1:], check=True, capture_output=True)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
 """

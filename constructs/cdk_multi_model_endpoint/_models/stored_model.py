@@ -14,7 +14,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import custom_resources as cr
 from constructs import Construct, IConstruct, IDependable
 
-from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
+from cdk_multi_model_endpoint._rules.errors import warn
 from multi_model_endpoint.artifacts import Artifact, target_model
 
 from .asset import packed_asset
@@ -149,15 +149,21 @@ class ModelUploads(Construct):
     def _count(self) -> None:
         """Count one more upload, and warn well before CloudFormation's limits."""
         self._models += 1
-        if self._models > _MODELS_MAX:
-            problem = (
-                f"add_model must be called at most {_MODELS_MAX} times in one stack, with one resource each: "
-                f"CloudFormation allows 500 resources; {_WAYS_BEYOND}"
-            )
-            raise_if_any(self, [problem])
         if self._models == _MODELS_ADVISED + 1:
             message = (
                 f"add_model was called more than {_MODELS_ADVISED} times in this stack, with one resource each: "
                 f"CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
             )
             warn(self, [("manyModels", message)])
+
+
+def too_many(scope: Construct, more: int) -> list[str]:
+    """What is wrong with that many more models in a construct's stack, known before any of them is read."""
+    stack = cdk.Stack.of(scope)
+    added = sum(each._models for each in stack.node.children if isinstance(each, ModelUploads))
+    if added + more <= _MODELS_MAX:
+        return []
+    return [
+        f"add_model must be called at most {_MODELS_MAX} times in one stack, with one resource each, not "
+        f"{added + more}: CloudFormation allows 500 resources; {_WAYS_BEYOND}"
+    ]
