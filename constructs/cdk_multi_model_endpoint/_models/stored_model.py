@@ -124,12 +124,18 @@ class ModelUploads(Construct):
     @classmethod
     def _of(cls, scope: Construct) -> ModelUploads:
         """The one of a construct's stack."""
+        construct_id, existing = cls._find(scope)
+        return cls(cdk.Stack.of(scope), construct_id) if existing is None else existing
+
+    @classmethod
+    def _find(cls, scope: Construct) -> tuple[str, ModelUploads | None]:
+        """The id of the one of a construct's stack, and itself, if it is there."""
         stack, construct_id = cdk.Stack.of(scope), cls._ID
         while (existing := stack.node.try_find_child(construct_id)) is not None:
             if isinstance(existing, cls):
-                return existing
+                return construct_id, existing
             construct_id += "-"  # that one is the user's
-        return cls(stack, construct_id)
+        return construct_id, None
 
     def _create_function(self, shared: IConstruct) -> lambda_.CfnFunction:
         template = cast(lambda_.CfnFunction, shared.node.default_child)
@@ -159,8 +165,8 @@ class ModelUploads(Construct):
 
 def too_many(scope: Construct, more: int) -> list[str]:
     """What is wrong with that many more models in a construct's stack, known before any of them is read."""
-    stack = cdk.Stack.of(scope)
-    added = sum(each._models for each in stack.node.children if isinstance(each, ModelUploads))
+    _, uploads = ModelUploads._find(scope)
+    added = 0 if uploads is None else uploads._models
     if added + more <= _MODELS_MAX:
         return []
     return [
