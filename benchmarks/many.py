@@ -1,98 +1,129 @@
-"""Many models: in one stack, and published under one prefix. What each takes must not rise with their number."""
+"""Many endpoints and models: the processor time and memory that they take, whatever else the machine does meanwhile."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving import BUCKET, Local, serve
+from benchmarks.overhead import MODELS, cpu_seconds, endpoint_route, find_sample, new_session
+from benchmarks.serving import BUCKET, Local, model, pack, serve
 
+MIB = 1024**2
+
+# The last line that these print: the processor time and the bytes of memory taken
 SYNTH = """
-import json, sys
+import json, sys, psutil
 import aws_cdk as cdk
-import psutil
-from cdk_multi_model_endpoint import ModelStore
-
+from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint
 app = cdk.App(outdir=sys.argv[1])
-ModelStore(cdk.Stack(app, "Stack"), "Models").add_models(sys.argv[2])
+stack = cdk.Stack(app, "Stack")
+processes = [me := psutil.Process(), *me.children(recursive=True)]
+busy = lambda: sum(sum(each.cpu_times()[:2]) for each in processes)
+before = busy()
+if sys.argv[2] == "models":
+    ModelStore(stack, "Models").add_models(sys.argv[3])
+else:
+    for number in range(int(sys.argv[3])):
+        MultiModelEndpoint(
+            stack,
+            f"Endpoint{number}",
+            container=MultiModelContainer(
+                image=InferenceImage.built_in("xgboost", "3.2-0"), model_store=ModelStore(stack, f"Models{number}")
+            ),
+            instance_type="ml.m5.large",
+        )
 app.synth()
-processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
-times = [process.cpu_times() for process in processes]
-print(json.dumps([sum(time.user + time.system for time in times), sum(p.memory_info().rss for p in processes)]))
+print(json.dumps([busy() - before, sum(each.memory_info().rss for each in processes)]))
+"""
+COMMAND = """
+import json, resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, capture_output=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
 """
 
 
-def rows(*, added: Sequence[int] = (75, 150, 300), published: Sequence[int] = (1_000, 10_000)) -> list[dict[str, Any]]:
-    """A row for each number of models.
-
-    Args:
-        added: How many models ``add_models`` adds to a stack, which is synthesized.
-        published: How many ``mme push`` publishes.
-    """
-    with tempfile.TemporaryDirectory(prefix="mme-bench-") as name:
+def rows(
+    *,
+    endpoints: Iterable[int] = (15, 30, 60),
+    models: Iterable[int] = (75, 150, 300),
+    published: Iterable[int] = (2_500, 10_000),
+) -> list[dict[str, Any]]:
+    """What more and more of each takes, and how that compares with the first of the same kind."""
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name, serve(Path(name, "log.txt")) as local:
         folder = Path(name)
-        return [*_added(folder, added), *_published(folder, published)]
+        for number in endpoints:
+            found.append(_row("endpoints of an app", number, *_synth(folder, "endpoints", str(number))))
+        for number in models:
+            found.append(
+                _row("add_model in a stack", number, *_synth(folder, "models", _small_models(folder / "added", number)))
+            )
+        for number in published:
+            found += _published(local, folder, number)
+    first: dict[str, float] = {}
+    for row in found:
+        linear = first.setdefault(row["what"], row["per item, ms"])
+        row["ratio to linear"] = row["per item, ms"] / linear if linear else None
+    return sorted(found, key=lambda row: list(first).index(row["what"]))
 
 
-def _added(folder: Path, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
-    for number in numbers:
-        models = _models(folder / f"added-{number}", number)
-        command = [sys.executable, "-W", "ignore", "-c", SYNTH, str(folder / f"out-{number}"), str(models)]
-        done = subprocess.run(command, env=_environment(folder), check=True, stdout=subprocess.PIPE)  # noqa: S603
-        seconds, memory = json.loads(done.stdout)
-        yield _row("add_models and synth", number, seconds, memory)
+def _published(local: Local, folder: Path, number: int) -> Iterator[dict[str, Any]]:
+    """Push models to the local S3, and call one more that lies beside them."""
+    server, prefix = local.process.pid, f"of-{number}/"
+    push = (str(Path(sys.executable).with_name("mme")), "push", "--each")
+    before = cpu_seconds(server, whole=False)
+    environment = local.running.environment | {"XDG_CACHE_HOME": str(folder / "cache")}
+    client = _run(COMMAND, *push, _small_models(folder / "pushed", number), f"s3://{BUCKET}/{prefix}", **environment)
+    yield _row("mme push: itself", number, *client)
+    yield _row(
+        "mme push: mme serve", number, cpu_seconds(server, whole=False) - before, local.process.memory_info().rss
+    )
+
+    sample = find_sample("house-price")
+    local.upload(prefix, pack(MODELS / sample["server"] / sample["model"]), 0, 1)
+    with local.endpoint(f"of-{number}", "java", prefix):
+        before = cpu_seconds(server, whole=False)
+        asyncio.run(_call(local, f"of-{number}", sample))
+        taken = cpu_seconds(server, whole=False) - before
+        yield _row("first call of one of them: mme serve", number, taken, local.process.memory_info().rss)
 
 
-def _published(folder: Path, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
-    with serve(folder / "log.txt") as local:
-        for number in numbers:
-            models = _models(folder / f"published-{number}", number)
-            for turn in ("first", "unchanged"):
-                before = _cpu(local)
-                command = ["mme", "push", "--each", str(models), f"s3://{BUCKET}/{number}/"]
-                environment = {**_environment(folder), **local.running.environment}
-                with (
-                    open(os.devnull, "w") as nowhere,
-                    subprocess.Popen(command, env=environment, stdout=nowhere, stderr=nowhere) as pushing,  # noqa: S603
-                ):
-                    _, status, used = os.wait4(pushing.pid, 0)
-                    pushing.returncode = os.waitstatus_to_exitcode(status)
-                if pushing.returncode:
-                    raise subprocess.CalledProcessError(pushing.returncode, command)
-                yield _row(f"mme push, {turn}", number, used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss)
-                yield _row(
-                    f"mme push, {turn}: mme serve", number, _cpu(local) - before, local.process.memory_info().rss
-                )
+async def _call(local: Local, endpoint: str, sample: dict[str, Any]) -> None:
+    async with new_session() as session:
+        await endpoint_route(local, session, endpoint, model(0), sample).call()
 
 
-def _models(folder: Path, number: int) -> Path:
-    for each in range(number):
-        model = folder / f"model-{each:05}"
-        model.mkdir(parents=True)
-        (model / "weights.bin").write_text(f"{folder.name} {each}", encoding="utf-8")
-    return folder
+def _small_models(folder: Path, number: int) -> str:
+    models = folder / str(number)
+    for index in range(number):
+        (models / f"small-{index}").mkdir(parents=True)
+        (models / f"small-{index}" / "weights.bin").write_text(f"{number} {index}")
+    return str(models)
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    return os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+def _synth(folder: Path, what: str, argument: str) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        return _run(SYNTH, str(Path(scratch, "cdk.out")), what, argument, XDG_CACHE_HOME=scratch)
 
 
-def _cpu(local: Local) -> float:
-    times = local.process.cpu_times()
-    return float(times.user + times.system)
+def _run(program: str, *arguments: str, **environment: str) -> tuple[float, float]:
+    result = subprocess.run(  # noqa: S603, this program
+        [sys.executable, "-W", "ignore", "-c", program, *arguments],
+        env=os.environ | environment,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    seconds, size = json.loads(result.stdout)
+    return seconds, size
 
 
-def _row(what: str, number: int, seconds: float, memory: float) -> dict[str, Any]:
-    return {
-        "what": what,
-        "models": number,
-        "CPU s": seconds,
-        "CPU ms a model": 1000 * seconds / number,
-        "MB": memory / 1e6,
-    }
+def _row(what: str, number: int, seconds: float, size: float) -> dict[str, Any]:
+    return {"what": what, "n": number, "CPU s": seconds, "MB": size / MIB, "per item, ms": 1000 * seconds / number}

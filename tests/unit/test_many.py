@@ -94,11 +94,20 @@ def test_endpoints_on_the_same_instances_look_at_the_models_once(
     assert looked == ["ml.m5.xlarge"]
 
 
-def test_refuses_more_models_than_a_stack_takes_and_names_the_ways_beyond(
-    stack: cdk.Stack, model: Path, monkeypatch: pytest.MonkeyPatch
+def test_refuses_more_models_than_a_stack_takes_before_it_reads_them_and_names_the_ways_beyond(
+    stack: cdk.Stack, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdk_multi_model_endpoint._models.stored_model._MODELS_MAX", 1)
-    store = ModelStore(stack, "Models")
+    monkeypatch.setattr("cdk_multi_model_endpoint._models.stored_model._MODELS_MAX", 2)
+    store, other = ModelStore(stack, "Models"), ModelStore(stack, "Others")
     store.add_model("a", model)
-    with pytest.raises(InvalidEndpointError, match=r"at most 1 times in one stack.* 'mme push'.* nested stacks"):
-        store.add_model("b", model)
+    for name in ("b", "c"):
+        (tmp_path / "many" / name).mkdir(parents=True)
+    monkeypatch.setattr("cdk_multi_model_endpoint._models.store.packed_in_assembly", pytest.fail)
+    with pytest.raises(InvalidEndpointError, match=r"at most 2 times in one stack.* not 3:.* 'mme push'.* nested"):
+        other.add_models(tmp_path / "many")
+    monkeypatch.undo()
+    monkeypatch.setattr("cdk_multi_model_endpoint._models.stored_model._MODELS_MAX", 2)
+    other.add_model("b", model)
+    monkeypatch.setattr("cdk_multi_model_endpoint._models.store.packed_in_assembly", pytest.fail)
+    with pytest.raises(InvalidEndpointError, match="at most 2 times in one stack"):
+        store.add_model("c", model)

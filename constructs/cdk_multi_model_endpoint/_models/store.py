@@ -30,7 +30,7 @@ from .bucket import bucket_problems, bucket_warnings, key_problems, place_proble
 from .keys import DECRYPT, ENCRYPT, grant_key
 from .permission import Permission
 from .served import ServedModels
-from .stored_model import StoredModel
+from .stored_model import StoredModel, too_many
 
 _COPY_LIMIT = 5 * 1024**3  # of S3's CopyObject
 
@@ -155,6 +155,7 @@ class ModelStore(PlacedConstruct):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
         """
+        raise_if_any(self._models, too_many(self, 1))
         (packed,) = packed_in_assembly(self, {name: path}).values()
         artifact, problems = self._checked(name, packed, check_layout)
         raise_if_any(f"{self._models.node.path}/{name}", problems)
@@ -191,6 +192,7 @@ class ModelStore(PlacedConstruct):
             found = models_in(directory, folder)
         except InvalidModelError as error:
             raise InvalidEndpointError(where, error.problems) from None
+        raise_if_any(where, too_many(self, len(found)))
         artifacts: dict[str, Artifact] = {}
         problems: list[str] = []
         for name, packed in packed_in_assembly(self, found).items():

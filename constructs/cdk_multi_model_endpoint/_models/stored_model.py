@@ -15,7 +15,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import custom_resources as cr
 from constructs import Construct, IConstruct, IDependable
 
-from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
+from cdk_multi_model_endpoint._rules.errors import warn
 from multi_model_endpoint.artifacts import Artifact, target_model
 
 from .asset import packed_asset
@@ -130,12 +130,18 @@ class ModelUploads(Construct):
     @classmethod
     def _of(cls, scope: Construct) -> ModelUploads:
         """The one of a construct's stack."""
+        construct_id, existing = cls._find(scope)
+        return cls(cdk.Stack.of(scope), construct_id) if existing is None else existing
+
+    @classmethod
+    def _find(cls, scope: Construct) -> tuple[str, ModelUploads | None]:
+        """The id of the one of a construct's stack, and itself, if it is there."""
         stack, construct_id = cdk.Stack.of(scope), cls._ID
         while (existing := stack.node.try_find_child(construct_id)) is not None:
             if isinstance(existing, cls):
-                return existing
+                return construct_id, existing
             construct_id += "-"  # that one is the user's
-        return cls(stack, construct_id)
+        return construct_id, None
 
     def _create_function(self, shared: IConstruct) -> lambda_.CfnFunction:
         template = cast(lambda_.CfnFunction, shared.node.default_child)
@@ -155,15 +161,21 @@ class ModelUploads(Construct):
     def _count(self) -> None:
         """Count one more upload, and warn well before CloudFormation's limits."""
         self._models += 1
-        if self._models > _MODELS_MAX:
-            problem = (
-                f"add_model must be called at most {_MODELS_MAX} times in one stack, with one resource each: "
-                f"CloudFormation allows 500 resources; {_WAYS_BEYOND}"
-            )
-            raise_if_any(self, [problem])
         if self._models == _MODELS_ADVISED + 1:
             message = (
                 f"add_model was called more than {_MODELS_ADVISED} times in this stack, with one resource each: "
                 f"CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
             )
             warn(self, [("manyModels", message)])
+
+
+def too_many(scope: Construct, more: int) -> list[str]:
+    """What is wrong with that many more models in a construct's stack, known before any of them is read."""
+    _, uploads = ModelUploads._find(scope)
+    added = 0 if uploads is None else uploads._models
+    if added + more <= _MODELS_MAX:
+        return []
+    return [
+        f"add_model must be called at most {_MODELS_MAX} times in one stack, with one resource each, not "
+        f"{added + more}: CloudFormation allows 500 resources; {_WAYS_BEYOND}"
+    ]

@@ -72,6 +72,17 @@ def test_handlers_are_called_as_before(function: str, parameters: list[str]) -> 
     assert list(inspect.signature(getattr(provisioners, function)).parameters) == parameters, MOVED
 
 
+def test_the_steps_of_a_stacks_update_are_where_they_are_wrapped(gateway: Gateway) -> None:
+    stacks: Any = importlib.import_module("ministack.services.cloudformation.stacks")
+    wrapped = inspect.getclosurevars(stacks._add_event).nonlocals["add"]
+    event = ["stack_id", "stack_name", "logical_id", "resource_type", "status"]
+    assert list(inspect.signature(wrapped).parameters)[: len(event)] == event, MOVED
+    source = inspect.getsource(stacks)
+    for name in ("_add_event", "_update_resource", "_provision_resource"):
+        assert getattr(stacks, name).__module__ == "mme_local.ministack.stack_events", MOVED
+        assert f"{name}(" in source, MOVED  # by this name of its own module, which is where it is replaced
+
+
 async def test_the_service_is_in_the_table_of_services(gateway: Gateway) -> None:
     app: Any = importlib.import_module("ministack.app")
     router: Any = importlib.import_module("ministack.core.router")
