@@ -80,7 +80,7 @@ def _published(local: Local, folder: Path, number: int) -> Iterator[dict[str, An
     server, prefix = local.process.pid, f"of-{number}/"
     push = (str(Path(sys.executable).with_name("mme")), "push", "--each")
     before = cpu_seconds(server, whole=False)
-    environment = local.running.environment | {"XDG_CACHE_HOME": str(folder / "cache")}
+    environment = {**local.running.environment, "XDG_CACHE_HOME": str(folder / "cache")}
     client = _run(COMMAND, *push, _small_models(folder / "pushed", number), f"s3://{BUCKET}/{prefix}", **environment)
     yield _row("mme push: itself", number, *client)
     yield _row(

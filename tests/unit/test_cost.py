@@ -113,13 +113,13 @@ def test_tokens_are_told_as_the_cdk_tells_them(value: str | list[str]) -> None:
 def test_own_bucket_is_named_as_the_cdk_names_it(nested: bool) -> None:
     stack = cdk.Stack(cdk.App(), "Stack")
     store = ModelStore(cdk.NestedStack(stack, "Nested") if nested else stack, "a/b")
-    assert store._identity == identity(store, store.url)
+    assert store._identity(stack) == identity(stack, store.url)
 
 
 def test_given_bucket_is_named_by_what_it_refers_to() -> None:
     stack = cdk.Stack(cdk.App(), "Stack")
     store = ModelStore(stack, "Models", bucket=s3.Bucket(stack, "Bucket"))
-    assert store._identity == "s3://*/models/ Stack/Bucket/Resource.Ref"
+    assert store._identity(stack) == "s3://*/models/ Stack/Bucket/Resource.Ref"
 
 
 @pytest.mark.parametrize("env", [None, cdk.Environment(account=ACCOUNT, region=REGION)], ids=["agnostic", "known"])

@@ -96,8 +96,8 @@ class ExecutionRole:
         providers = [image.credentials_provider.function_arn for image in images if image.credentials_provider]
         key = store._encryption_key
         keys = [] if key is None else [key.key_arn]
-        parts = {*repositories, *providers, *urls, *keys}
-        policy_id = f"ModelPolicy{digest([*(identity(self._scope, part) for part in parts), store._identity])}"
+        identities = [identity(self._scope, part) for part in {*repositories, *providers, *urls, *keys}]
+        policy_id = f"ModelPolicy{digest([*identities, store._identity(self._scope)])}"
         if policy_id in self.model_policies:
             return [self.model_policies[policy_id]]
         permissions = [Permission(_PULL, [*dict.fromkeys(repositories)])] if repositories else []

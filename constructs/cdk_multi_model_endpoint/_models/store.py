@@ -268,11 +268,10 @@ class ModelStore(PlacedConstruct):
         """Be told by an endpoint what serves the models, which are then checked for it."""
         self._served.serve(family, environment, instance_type)
 
-    @property
-    def _identity(self) -> str:
+    def _identity(self, scope: Construct) -> str:
         """What the URL refers to, for digests; of the store's own bucket it is known without asking the CDK."""
         if not self._makes_bucket or is_token(self.prefix):
-            return identity(self, self.url)
+            return identity(scope, self.url)
         return f"s3://*/{self.prefix} {self._path}/Bucket/Resource.Ref"
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mme_local.platform import artifacts
+from mme_local.hosting import loopback
 
 from .conftest import Endpoints, pack
 
@@ -18,14 +18,14 @@ async def test_a_call_gets_its_own_model_of_many_and_lists_nothing(
     at: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[tuple[str, str]] = []
-    make = artifacts.loopback.client
+    make = loopback.client
 
     def client(*arguments: Any, **options: Any) -> Any:
         made = make(*arguments, **options)
         made.meta.events.register("before-send.s3", lambda request, **_: requests.append((request.method, request.url)))
         return made
 
-    monkeypatch.setattr(artifacts.loopback, "client", client)
+    monkeypatch.setattr(loopback, "client", client)
     archive = pack({"model": b"m"})
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: at.bucket.put(f"models/model-{number}.tar.gz", archive), range(MODELS)))
