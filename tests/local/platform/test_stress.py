@@ -73,7 +73,7 @@ async def test_more_models_than_fit_under_eight_callers(
                 with contextlib.suppress(asyncio.CancelledError):
                     await call
                 continue
-            status, _, answer = await asyncio.wait_for(call, 8)
+            status, _, answer = await asyncio.wait_for(call, 60)
             if status == 200:
                 assert answer == content(name) + b"|" + body
             else:
