@@ -42,6 +42,9 @@ class DirectedHosting:
         self.calls.append(("remove", endpoint_name))
         await self._go
 
+    def image_labels(self, image: str) -> None:
+        return None
+
     async def invoke(
         self, endpoint_name: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:

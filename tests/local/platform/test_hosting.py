@@ -439,18 +439,6 @@ def test_a_container_that_cannot_be_served_here_deploys_and_is_named_at_the_firs
     run(test)
 
 
-def test_a_container_that_is_all_image_and_no_model_cannot_be_served_here(run, world):
-    async def test(at):
-        at.bucket.put_model("models/a.tar.gz", b"m")
-        containers = (at.container("pre", multi_model=False, model_data_url=None), at.container("main"))
-        await at.hosting.deploy(at.spec(at.variant("AllTraffic", *containers)))
-        status, _, body = await at.invoke()
-        assert status == 400
-        assert b"Container container-1 with image pre cannot be served locally: it has no ModelDataUrl" in body
-
-    run(test)
-
-
 def test_a_single_model_that_is_absent_fails_the_deployment(run, world):
     async def test(at):
         single = at.container(multi_model=False, model_data_url=f"s3://{at.bucket.name}/none.tar.gz")
