@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo test lint snapshot lock refresh bench clean
+.PHONY: help install demo test coverage lint snapshot lock refresh bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ test-deployments:
 test-others:
 	pytest --ignore tests/integration
 
+coverage: install ## Show the lines that no test runs, in all processes; htmlcov/index.html has them in colour
+	pytest --cov --cov-report=term --cov-report=html
+
 lint: install ## Check style, types and layers
 	ruff check
 	ruff format --check
@@ -55,9 +58,11 @@ refresh: install ## Regenerate all tables from the published packages, and what 
 	python -m scripts.refresh_tables
 	python -m scripts.refresh_triton_config
 	python -m scripts.make_uri_vectors
+	pip install --quiet --disable-pip-version-check -e 'local[pytorch]'
+	python -m scripts.make_torchserve_answers
 
-bench: install ## Measure what the local endpoint adds to its model servers
-	@python -m benchmarks.run
+bench: install ## Measure how fast all of it is, beside what it is compared with; some of it with only="waits push"
+	@python -m benchmarks $(only)
 
 clean: ## Remove everything that make has installed or built
-	rm -rf .venv node_modules cdk.out dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv node_modules cdk.out dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
+from tritonclient.grpc import model_config_pb2
 
 ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "toolkit" / "multi_model_endpoint" / "artifacts" / "_data" / "triton_model_config.json"

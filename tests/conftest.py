@@ -70,6 +70,16 @@ def readme_snippets(root: Path) -> dict[str, str]:
     return dict(blocks)
 
 
+@pytest.fixture(scope="session")
+def property_tables(root: Path) -> dict[str, dict[str, str]]:
+    """The tables of docs/properties.md: what they say of each path, by resource type."""
+    sections = re.split(r"^## ", (root / "docs" / "properties.md").read_text(), flags=re.MULTILINE)[1:]
+    return {
+        section.partition("\n")[0]: dict(re.findall(r"^\| `([\w.*]+)` \| (.+) \|$", section, re.MULTILINE))
+        for section in sections
+    }
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A model's directory."""

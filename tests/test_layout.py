@@ -13,6 +13,7 @@ from pathlib import Path
 import constructs
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import cdk_multi_model_endpoint
 import mme_local
@@ -62,10 +63,10 @@ def test_import_sorter_knows_constructs_as_third_party(root: Path) -> None:
 
 def test_all_that_tests_need_is_pinned(root: Path) -> None:
     lines = (root / "requirements-dev.txt").read_text().splitlines()
-    pinned = {Requirement(line).name for line in lines if line and not line.startswith((" ", "#"))}
+    pinned = {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith((" ", "#"))}
     settings = tomllib.loads((root / "pyproject.toml").read_text())
     wanted = [line for name in ("cdk-multi-model-endpoint", "mme-local") for line in requires(name) or []]
-    names = {Requirement(line).name for line in [*wanted, *settings["dependency-groups"]["dev"]]}
+    names = {canonicalize_name(Requirement(line).name) for line in [*wanted, *settings["dependency-groups"]["dev"]]}
     assert names - pinned == {"multi-model-endpoint", "mme-local"}
 
 

@@ -73,8 +73,7 @@ def everything() -> dict[str, Any]:
     user = iam.Role(stack, "User", assumed_by=iam.AccountPrincipal(ACCOUNT))
     endpoint.grant_invoke(user, target_models=["tenant_a/*", "${aws:PrincipalTag/tenant}/*"])
     store.grant_publish(iam.Role(stack, "Publisher", assumed_by=iam.ServicePrincipal("codebuild.amazonaws.com")))
-    found: dict[str, Any] = Template.from_stack(stack).to_json()
-    return found
+    return dict(Template.from_stack(stack).to_json())
 
 
 def resolved(value: Any, within: dict[str, Any]) -> Any:

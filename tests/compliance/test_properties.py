@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -32,51 +31,42 @@ def properties(resource_type: str) -> set[str]:
     return set(walk(schema["properties"], ""))
 
 
-@pytest.fixture(scope="module")
-def tables(root: Path) -> dict[str, dict[str, str]]:
-    """The page's tables: what it says of each path, by resource type."""
-    sections = re.split(r"^## ", (root / "docs" / "properties.md").read_text(), flags=re.MULTILINE)[1:]
-    return {
-        section.partition("\n")[0]: dict(re.findall(r"^\| `([\w.*]+)` \| (.+) \|$", section, re.MULTILINE))
-        for section in sections
-    }
-
-
 def covers(row: str, path: str) -> bool:
     return path == row or (row.endswith(".*") and path.startswith(row[:-1]))
 
 
-def test_there_is_a_table_for_each_type(tables: dict[str, dict[str, str]]) -> None:
-    assert list(tables) == TYPES
+def test_there_is_a_table_for_each_type(property_tables: dict[str, dict[str, str]]) -> None:
+    assert list(property_tables) == TYPES
 
 
 @pytest.mark.parametrize("resource_type", TYPES)
-def test_every_property_is_in_the_table(tables: dict[str, dict[str, str]], resource_type: str) -> None:
-    rows = tables[resource_type]
+def test_every_property_is_in_the_table(property_tables: dict[str, dict[str, str]], resource_type: str) -> None:
+    rows = property_tables[resource_type]
     missing = [path for path in properties(resource_type) if not any(covers(row, path) for row in rows)]
     assert not missing
 
 
 @pytest.mark.parametrize("resource_type", TYPES)
-def test_every_row_is_a_property(tables: dict[str, dict[str, str]], resource_type: str) -> None:
+def test_every_row_is_a_property(property_tables: dict[str, dict[str, str]], resource_type: str) -> None:
     paths = properties(resource_type)
-    superfluous = [row for row in tables[resource_type] if not any(covers(row, path) for path in paths)]
+    superfluous = [row for row in property_tables[resource_type] if not any(covers(row, path) for path in paths)]
     assert not superfluous
 
 
 @pytest.mark.parametrize("resource_type", TYPES)
-def test_every_argument_named_in_a_row_exists(tables: dict[str, dict[str, str]], resource_type: str) -> None:
+def test_every_argument_named_in_a_row_exists(property_tables: dict[str, dict[str, str]], resource_type: str) -> None:
     known = {name for exported in library.__all__ for name in names_of(getattr(library, exported))}
-    for path, text in tables[resource_type].items():
+    for path, text in property_tables[resource_type].items():
         if text.startswith(("not there", "as above")):
             continue
         for name in re.findall(r"`([a-z_]+)`", text):
             assert name in known, f"{path}: {name}"
 
 
-def test_every_argument_of_an_endpoint_is_in_a_table(tables: dict[str, dict[str, str]]) -> None:
+def test_every_argument_of_an_endpoint_is_in_a_table(property_tables: dict[str, dict[str, str]]) -> None:
     elsewhere = {"self", "scope", "construct_id", "options", "log_retention", "log_removal_policy"}
-    rows = " ".join(text for rows in tables.values() for text in rows.values() if not text.startswith("not there"))
+    texts = [text for rows in property_tables.values() for text in rows.values()]
+    rows = " ".join(text for text in texts if not text.startswith("not there"))
     arguments = set(inspect.signature(library.MultiModelEndpoint.__init__).parameters) | {
         *get_type_hints(VariantOptions)
     }

@@ -46,7 +46,7 @@ class Deployed:
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         )["Credentials"]
         return boto3.client(
-            service,
+            service,  # type: ignore[call-overload]  # the stubs know services by literal names
             endpoint_url=self.account.local.url,
             region_name=self.account.region,
             aws_access_key_id=session["AccessKeyId"],
@@ -238,7 +238,8 @@ def test_output_is_where_an_error_says_if_the_role_may_write_it(
         runtime.invoke_endpoint(
             EndpointName=deployed.endpoint, TargetModel=deployed.targets["tenant_a"], ContentType="text/csv", Body=b"?"
         )
-    assert raised.value.response["LogStreamArn"] == f"arn:aws:logs:us-east-1:000000000000:log-group:{group}"
+    answer: Any = raised.value.response  # its type has no members of single errors
+    assert answer["LogStreamArn"] == f"arn:aws:logs:us-east-1:000000000000:log-group:{group}"
     eventually(lambda: logs.filter_log_events(logGroupName=group)["events"])
     role = deployed.role.rpartition("/")[2]
     deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "logs:*", "Resource": "*"}]}

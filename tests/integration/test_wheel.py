@@ -24,7 +24,8 @@ def run(*command: str | Path, **options: Any) -> str:
     """Run what has to succeed, and return what it said."""
     result = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
     assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+    output: str = result.stdout
+    return output
 
 
 def metadata(wheel: Path) -> Message:

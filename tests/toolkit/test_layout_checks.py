@@ -82,6 +82,10 @@ class TestPyTorch:
     def test_warns_of_another_name(self, tmp_path: Path) -> None:
         assert warning(check(tmp_path, "pytorch", {"resnet.pth": ""})) == "pytorchModelName"
 
+    def test_warns_of_requirements_that_nobody_installs(self, tmp_path: Path) -> None:
+        files = {"code/inference.py": "", "code/requirements.txt": "pandas"}
+        assert warning(check(tmp_path, "pytorch", files)) == "pytorchRequirements"
+
 
 class TestTensorFlow:
     def test_accepts_a_version_folder_at_the_root(self, tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_does_not_unzip_without_bound(
         return
     with (
         pytest.raises(InvalidModelError, match=f"unzip to at most {MIB} bytes, got '.*', which goes on"),
-        packed(path, lambda: chunks.append(None)),
+        packed(path, lambda *_: chunks.append(None)),
     ):
         pass
     assert len(chunks) == 2
@@ -273,11 +273,11 @@ def test_passes_over_no_broken_link_in_a_folder_of_models(model: Path) -> None:
         models_in(model)
 
 
-def at_write(number: int, change: Callable[[], object]) -> Callable[[], None]:
+def at_write(number: int, change: Callable[[], object]) -> Callable[[int, int], None]:
     """Change something when the archive is written to for the n-th time."""
     writes: list[None] = []
 
-    def check() -> None:
+    def check(_: int, __: int) -> None:
         writes.append(None)
         if len(writes) == number:
             change()
@@ -288,7 +288,7 @@ def at_write(number: int, change: Callable[[], object]) -> Callable[[], None]:
 @pytest.mark.parametrize("change", ["shrinks", "grows", "is rewritten", "shrinks before", "grows before"])
 def test_refuses_a_file_that_changes_while_it_is_packed(tmp_path: Path, change: str) -> None:
     file = tmp_path / "weights.bin"
-    file.write_bytes(bytes(MIB))
+    file.write_bytes(bytes(32 * MIB))
     (tmp_path / "a").write_bytes(b"first")
     changes: dict[str, Callable[[], object]] = {
         "shrinks": lambda: os.truncate(file, 10),
@@ -313,7 +313,7 @@ def test_refuses_a_file_that_vanishes_while_it_is_packed(model: Path) -> None:
 
 
 def test_says_that_there_is_no_room_to_pack_in(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full() -> None:
+    def full(_: int, __: int) -> None:
         raise OSError(28, "No space left on device")
 
     with (
@@ -385,7 +385,7 @@ def test_leaves_nothing_when_it_is_stopped(model: Path, tmp_path: Path, monkeypa
     class Stopped(Exception):
         pass
 
-    def stop() -> None:
+    def stop(_: int, __: int) -> None:
         raise Stopped
 
     with pytest.raises(Stopped), packed(model, stop):

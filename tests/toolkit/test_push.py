@@ -20,6 +20,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from click.testing import CliRunner
 
 from cdk_multi_model_endpoint import ModelStore
@@ -33,7 +34,7 @@ Push = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def bucket(control_plane: Any, request: pytest.FixtureRequest) -> str:
-    name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[:60].strip("-").lower()
+    name: str = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[:60].strip("-").lower()
     control_plane.client("s3").create_bucket(Bucket=name)
     return name
 
@@ -314,7 +315,8 @@ def test_leaves_a_model_to_a_push_that_is_faster(
 
 
 def test_begins_anew_when_its_upload_is_aborted(control_plane: Any, bucket: str, large: Path) -> None:
-    client, aborted = control_plane.client("s3"), []
+    client = control_plane.client("s3")
+    aborted: list[str] = []
 
     def abort(**_: Any) -> None:
         if not aborted:
@@ -334,7 +336,8 @@ def test_begins_anew_when_its_upload_is_aborted(control_plane: Any, bucket: str,
 @pytest.mark.parametrize("there", [True, False])
 def test_settles_a_conflict_of_two_writes(control_plane: Any, bucket: str, models: Path, there: bool) -> None:
     """S3 answers 409 to conditional writes at the same time."""
-    client, conflicts = control_plane.client("s3"), []
+    client = control_plane.client("s3")
+    conflicts: list[bool] = []
 
     def conflict(**_: Any) -> Any:
         if conflicts:
@@ -342,8 +345,8 @@ def test_settles_a_conflict_of_two_writes(control_plane: Any, bucket: str, model
         conflicts.append(True)
         if there:
             control_plane.client("s3").put_object(Bucket=bucket, Key="models/a.tar.gz", Body=b"same")
-        body = b"<Error><Code>ConditionalRequestConflict</Code></Error>"
-        return AWSResponse("", 409, {}, None), {"Error": {"Code": "ConditionalRequestConflict", "Message": str(body)}}
+        error = {"Code": "ConditionalRequestConflict", "Message": "at the same time"}
+        return AWSResponse("", 409, HTTPHeaders(), None), {"Error": error}
 
     client.meta.events.register("before-call.s3.PutObject", conflict)
     with ThreadPoolExecutor(1) as pool:

@@ -16,7 +16,7 @@ from .conftest import MakeEndpoint, resource
 
 MINUTES = cdk.Duration.minutes
 SECONDS = cdk.Duration.seconds
-NUMBER_TOKEN = cdk.Token.as_number(cdk.Fn.ref("Count"))
+NUMBER_TOKEN: Any = cdk.Token.as_number(cdk.Fn.ref("Count"))
 
 
 def deployment_config(stack: cdk.Stack) -> Any:

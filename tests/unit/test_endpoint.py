@@ -358,8 +358,7 @@ def test_adding_a_model_adds_one_resource_and_changes_no_other(model: Path) -> N
             container=MultiModelContainer(image=KNN, model_store=store),
             instance_type="ml.m5.xlarge",
         )
-        template: dict[str, Any] = Template.from_stack(stack).to_json()
-        return template
+        return dict(Template.from_stack(stack).to_json())
 
     before, after = synthesize("a"), synthesize("a", "b")
     added = after["Resources"].keys() - before["Resources"].keys()

@@ -162,28 +162,44 @@ def test_none_is_refused_where_it_means_nothing(
             lambda s, m, v: m(endpoint_name=cdk.CfnParameter(s, "Name").value),
             "endpoint_name must be a string, got a token: write Token.as_string(…)",
         ),
-        (lambda s, m, v: InferenceImage.triton(26.05), "tag must be a string, got 26.05: write '26.05'"),
+        (
+            lambda s, m, v: InferenceImage.triton(26.05),  # type: ignore[arg-type]
+            "tag must be a string, got 26.05: write '26.05'",
+        ),
         (
             lambda s, m, v: m(enable_ssm_access="false"),
             "enable_ssm_access must be True or False, got the string 'false'",
         ),
-        (lambda s, m, v: TritonSettings(log_info=1), "log_info must be True or False, got 1"),
+        (
+            lambda s, m, v: TritonSettings(log_info=1),  # type: ignore[arg-type]
+            "log_info must be True or False, got 1",
+        ),
         (lambda s, m, v: m(volume_size=3), "volume_size must be of the kind Size, got 3"),
         (
             lambda s, m, v: m(model_data_download_timeout=60),
             "model_data_download_timeout must be of the kind Duration, got 60",
         ),
-        (lambda s, m, v: scaling(m).scale_on_invocations("S", max_requests_per_second=1, scale_in_cooldown=60), ""),
+        (
+            lambda s, m, v: scaling(m).scale_on_invocations(
+                "S",
+                max_requests_per_second=1,
+                scale_in_cooldown=60,  # type: ignore[arg-type]
+            ),
+            "",
+        ),
         (
             lambda s, m, v: m(routing_strategy="RANDOM"),
             "routing_strategy must be of the kind RoutingStrategy, got the string 'RANDOM'",
         ),
         (
-            lambda s, m, v: ModelStore(s, "M", bucket="mine"),
+            lambda s, m, v: ModelStore(s, "M", bucket="mine"),  # type: ignore[arg-type]
             "bucket must be of the kind IBucket, got the string 'mine'",
         ),
         (lambda s, m, v: m(role="arn:aws:iam::1:role/r"), ""),
-        (lambda s, m, v: MultiModelContainer(image="xgboost", model_store=ModelStore(s, "M")), ""),
+        (
+            lambda s, m, v: MultiModelContainer(image="xgboost", model_store=ModelStore(s, "M")),  # type: ignore[arg-type]
+            "",
+        ),
         (lambda s, m, v: m(environment=None), "environment must be a mapping such as a dict, got None"),
         (lambda s, m, v: m(environment={3: "x"}), "environment must have strings as names, got 3"),
         (
@@ -199,7 +215,7 @@ def test_none_is_refused_where_it_means_nothing(
         (lambda s, m, v: m(preprocessors=["scaler"]), ""),
         (lambda s, m, v: m(preprocessors=IMAGE), ""),
         (lambda s, m, v: m().add_rollback_alarms("errors"), ""),
-        (lambda s, m, v: InferenceImage.from_ecr_repository("mine"), ""),
+        (lambda s, m, v: InferenceImage.from_ecr_repository("mine"), ""),  # type: ignore[arg-type]
         (lambda s, m, v: m().grant_invoke("arn:aws:iam::1:role/r"), ""),
     ],
 )

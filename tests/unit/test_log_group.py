@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import aws_cdk as cdk
@@ -16,7 +17,7 @@ from .conftest import MakeEndpoint
 GROUP = "AWS::Logs::LogGroup"
 
 
-def only(template: Template, resource_type: str) -> tuple[str, dict[str, Any]]:
+def only(template: Template, resource_type: str) -> tuple[str, Mapping[str, Any]]:
     (found,) = template.find_resources(resource_type).items()
     return found
 

@@ -10,7 +10,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk.assertions import Template
 
-from cdk_multi_model_endpoint import InferenceImage, InvalidEndpointError, ModelStore
+from cdk_multi_model_endpoint import InvalidEndpointError, ModelStore
 
 from .conftest import MakeEndpoint, resource
 
@@ -84,15 +84,6 @@ def test_refuses_network_arguments_without_a_vpc(make_endpoint: MakeEndpoint, ar
         make_endpoint(**arguments)
 
 
-@pytest.mark.parametrize("count", [0, 6])
-def test_refuses_too_few_or_too_many_security_groups(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, vpc: ec2.Vpc, count: int
-) -> None:
-    group = ec2.SecurityGroup(stack, "Group", vpc=vpc)
-    with pytest.raises(InvalidEndpointError, match=f"security_groups must be 1 to 5, got {count}"):
-        make_endpoint(vpc=vpc, security_groups=[group] * count)
-
-
 def test_refuses_outbound_for_security_groups_of_the_users_own(
     stack: cdk.Stack, make_endpoint: MakeEndpoint, vpc: ec2.Vpc
 ) -> None:
@@ -109,12 +100,11 @@ class TestEncryptionKey:
         assert config["KmsKeyId"] == stack.resolve(key.key_arn)
         assert "kms:CreateGrant" in actions(stack)
 
-    def test_is_refused_with_local_storage(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-        key = kms.Key(stack, "Key")
+    def test_is_refused_with_local_storage_of_a_further_variant(
+        self, stack: cdk.Stack, make_endpoint: MakeEndpoint
+    ) -> None:
+        endpoint = make_endpoint(encryption_key=kms.Key(stack, "Key"))
         problem = "encryption_key must not be given with instance_type 'ml.g4dn.xlarge'"
-        with pytest.raises(InvalidEndpointError, match=problem):
-            make_endpoint(encryption_key=key, instance_type="ml.g4dn.xlarge", image=InferenceImage.triton("24.09"))
-        endpoint = make_endpoint(construct_id="Other", encryption_key=key)
         with pytest.raises(InvalidEndpointError, match=problem):
             endpoint.add_variant("Green", instance_type="ml.g4dn.xlarge", initial_variant_weight=1)
 

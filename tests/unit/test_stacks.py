@@ -39,7 +39,7 @@ def test_instances(count: int | str) -> None:
 
 
 def test_a_stacks_own_key_wins() -> None:
-    context = {"instance_type": "ml.c5.large", "gpu.instance_type": "ml.g5.xlarge"}
+    context: dict[str, Any] = {"instance_type": "ml.c5.large", "gpu.instance_type": "ml.g5.xlarge"}
     assert only_variant(synthesize(**context))["InstanceType"] == "ml.c5.large"
     assert only_variant(synthesize(GpuTritonMultiModelStack, **context))["InstanceType"] == "ml.g5.xlarge"
 
@@ -51,7 +51,7 @@ def test_model_cache(value: str | bool, setting: str) -> None:
 
 
 @pytest.mark.parametrize(("context", "isolated"), [({}, True), ({"network_isolation": "false"}, None)])
-def test_network_isolation(context: dict[str, str], isolated: bool | None) -> None:
+def test_network_isolation(context: dict[str, Any], isolated: bool | None) -> None:
     assert resource(synthesize(**context), "AWS::SageMaker::Model").get("EnableNetworkIsolation") is isolated
 
 

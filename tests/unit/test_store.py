@@ -19,6 +19,7 @@ from constructs import Construct
 
 from cdk_multi_model_endpoint import InferenceImage, InvalidEndpointError, ModelStore, MultiModelContainer, StoredModel
 from cdk_multi_model_endpoint._rules import warnings as advise
+from cdk_multi_model_endpoint._rules.checks import known_instance_type
 
 from .conftest import MakeEndpoint, as_list, resource
 
@@ -470,7 +471,7 @@ class TestElsewhere:
 @pytest.mark.parametrize("first", ["model", "instances"])
 def test_warns_of_a_model_that_an_instance_cannot_hold(stack: cdk.Stack, model: Path, first: str) -> None:
     store = ModelStore(stack, "Models", bucket=imported(stack))
-    known = advise.known_instance_type("ml.t2.medium")
+    known = known_instance_type("ml.t2.medium")
     assert known is not None
     tiny = dataclasses.replace(known, memory_mib=0)  # packing a model of gigabytes would take a minute
     with pytest.MonkeyPatch.context() as patch:

@@ -64,6 +64,6 @@ def test_refuses_what_triton_refuses(arguments: dict[str, Any], problem: str) ->
 
 def test_leaves_tokens_to_cloudformation() -> None:
     stack = cdk.Stack(cdk.App(), "Stack")
-    number = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
+    number: Any = cdk.CfnParameter(stack, "Number", type="Number").value_as_number
     environment = TritonSettings(thread_count=number).environment
     assert stack.resolve(environment["SAGEMAKER_TRITON_THREAD_COUNT"]) == {"Ref": "Number"}

@@ -170,7 +170,6 @@ class MultiModelEndpoint(InvocableEndpoint):
         self._retain_variant_properties = retain_variant_properties
         self._given: list[Variant] = []
         self._variants: list[ProductionVariant] = []
-        self._properties: list[sagemaker.CfnEndpointConfig.ProductionVariantProperty] = []
         raise_if_any(
             self,
             [
@@ -178,23 +177,24 @@ class MultiModelEndpoint(InvocableEndpoint):
                 *validate.log_group(log_retention, log_removal_policy),
                 *check_network(vpc, vpc_subnets, security_groups, allow_all_outbound),
                 *self._problems(variant, container),
-                *(data_capture._problems(cdk.Stack.of(self)) if data_capture is not None else []),
+                *(data_capture._problems(self._place) if data_capture is not None else []),
                 *self._problems_of_place(role, vpc, encryption_key),
             ],
         )
         container._tell_store(instance_type)
 
         self.endpoint_name = self._generate_name() if endpoint_name is None else endpoint_name
-        self.endpoint_arn = endpoint_arn(self, self.endpoint_name)
+        self.endpoint_arn = endpoint_arn(self._place, self.endpoint_name)
         self._network = self._create_network(vpc, vpc_subnets, security_groups, allow_all_outbound)
         self._execution = self._create_execution_role(role, data_capture)
         self.role = self._execution.role
         self.model = self._create_model("Model", container)
+        self._properties = [variant.render(self.model)]
         self.endpoint_config = self._create_endpoint_config(encryption_key, data_capture, clarify_explainer)
         self.endpoint = self._create_endpoint(deployment)
         self.log_group = self._create_log_group(log_retention, log_removal_policy)
-        self._rollback = RollbackAlarms(self, self.role if self._execution.mutable else None, self.endpoint)
-        self._add(variant, container, self.model)
+        self._rollback = RollbackAlarms(self, self._execution, self.endpoint)
+        self._add(variant, container)
         if retain_variant_properties:
             self._retain_instance_counts()
         if deployment is not None:
@@ -321,7 +321,9 @@ class MultiModelEndpoint(InvocableEndpoint):
         raise_if_any(self, self._problems(variant, served))
         served._tell_store(instance_type)
         model = self.model if container is None else self._create_model(f"Model-{variant.id(self)}", container)
-        return self._add(variant, served, model)
+        self._properties.append(variant.render(model))
+        self.endpoint_config.production_variants = [*self._properties]
+        return self._add(variant, served)
 
     @checked
     def add_rollback_alarms(self, *alarms: cloudwatch.IAlarm) -> None:
@@ -365,7 +367,7 @@ class MultiModelEndpoint(InvocableEndpoint):
     def _problems(self, variant: Variant, container: MultiModelContainer) -> Iterator[str]:
         """What SageMaker would refuse of a further variant."""
         yield from self._pipeline.problems(container)
-        yield from variant.problems(cdk.Stack.of(self), container.image)
+        yield from variant.problems(self._place, container.image)
         yield from self._pipeline.instance_problems(variant.instance_type)
         together = [*self._given, variant]
         yield from validate.variant_names([other.variant_name for other in together])
@@ -378,18 +380,18 @@ class MultiModelEndpoint(InvocableEndpoint):
         self, role: iam.IRole | None, vpc: ec2.IVpc | None, encryption_key: kms.IKey | None
     ) -> Iterator[str]:
         """What is in another region or account, where SageMaker can't use it."""
-        stack = cdk.Stack.of(self)
+        place = self._place
         if role is not None:
-            yield from place_problems("role", stack, stack.region, role.env.account)
+            yield from place_problems("role", place, place.region, role.env.account)
         if vpc is not None:
-            yield from place_problems("vpc", stack, vpc.env.region)
+            yield from place_problems("vpc", place, vpc.env.region)
         if encryption_key is not None:
-            yield from place_problems("encryption_key", stack, encryption_key.env.region)
-            yield from key_problems("volumes", stack, encryption_key)
+            yield from place_problems("encryption_key", place, encryption_key.env.region)
+            yield from key_problems("volumes", place, encryption_key)
 
     def _create_execution_role(self, role: iam.IRole | None, data_capture: DataCapture | None) -> ExecutionRole:
         execution = ExecutionRole(self, role)
-        execution.grant_telemetry(cdk.Stack.of(self), self.endpoint_name)
+        execution.grant_telemetry(self._place, self.endpoint_name)
         if self._network is not None:
             execution.grant_network()
         if self._encryption_key is not None:
@@ -427,7 +429,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         return sagemaker.CfnEndpointConfig(
             self,
             "EndpointConfig",
-            production_variants=[],
+            production_variants=[*self._properties],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
             data_capture_config=None if data_capture is None else data_capture._render(),
             explainer_config=None
@@ -460,7 +462,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         self.endpoint.node.add_dependency(group)
         return group
 
-    def _add(self, given: Variant, container: MultiModelContainer, model: sagemaker.CfnModel) -> ProductionVariant:
+    def _add(self, given: Variant, container: MultiModelContainer) -> ProductionVariant:
         warn(self, given.warnings(container.image, self._pipeline.bind(container.image).uri))
         if given.initial_variant_weight == 0:
             self.node.add_validation(_SomeTraffic(self._given))
@@ -471,8 +473,6 @@ class MultiModelEndpoint(InvocableEndpoint):
         )
         self._given.append(given)
         self._variants.append(variant)
-        self._properties.append(given.render(model))
-        self.endpoint_config.production_variants = [*self._properties]
         return variant
 
     def _on_autoscaled(self) -> None:

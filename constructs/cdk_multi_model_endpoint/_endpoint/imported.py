@@ -28,7 +28,7 @@ class ImportedEndpoint(InvocableEndpoint):
         super().__init__(scope, construct_id)
         raise_if_any(self, validate.name("endpoint_name", name))
         self.endpoint_name = name
-        self.endpoint_arn = endpoint_arn(self, name) if arn is None else arn
+        self.endpoint_arn = endpoint_arn(self._place, name) if arn is None else arn
         self._elsewhere = elsewhere
 
     @checked

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from constructs import Construct
 
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
+from cdk_multi_model_endpoint._rules.places import Place, PlacedConstruct
 from cdk_multi_model_endpoint._rules.tokens import lower_case
 
 
-class InvocableEndpoint(Construct):
+class InvocableEndpoint(PlacedConstruct):
     """A multi-model endpoint that others invoke.
 
     Attributes:
@@ -63,6 +62,6 @@ class InvocableEndpoint(Construct):
         return [self.endpoint_arn, f"{self.endpoint_arn.removesuffix(name)}{lower}"]
 
 
-def endpoint_arn(scope: Construct, name: str) -> str:
-    """The ARN of an endpoint in the scope's own account and region."""
-    return cdk.Stack.of(scope).format_arn(service="sagemaker", resource="endpoint", resource_name=name)
+def endpoint_arn(place: Place, name: str) -> str:
+    """The ARN of an endpoint in a stack's own account and region."""
+    return f"arn:{place.partition}:sagemaker:{place.region}:{place.account}:endpoint/{name}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
@@ -13,6 +12,7 @@ from cdk_multi_model_endpoint._images.sources import BoundImage
 from cdk_multi_model_endpoint._models.bucket import bucket_problems, bucket_warnings
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
+from cdk_multi_model_endpoint._rules.places import place_of
 
 from .containers import MultiModelContainer, PipelineContainer
 from .network import Network
@@ -41,9 +41,9 @@ class Pipeline:
     def problems(self, container: MultiModelContainer) -> Iterator[str]:
         """What SageMaker would refuse of the Model with this container."""
         yield from _container_problems(self._around(container), self._network_isolation)
-        stack, store = cdk.Stack.of(self._scope), container.model_store
-        if cdk.Stack.of(store) is not stack:  # what is wrong for the store's own stack, it has said itself
-            yield from bucket_problems(stack, store.bucket, own=store.bucket.node.scope is store)
+        place, store = place_of(self._scope), container.model_store
+        if place_of(store) is not place:  # what is wrong for the store's own stack, it has said itself
+            yield from bucket_problems(place, store.bucket, own=store.bucket.node.scope is store)
 
     def instance_problems(self, instance_type: str) -> Iterator[str]:
         """Whether the other containers' images run on these instances."""
@@ -64,9 +64,9 @@ class Pipeline:
         self, construct_id: str, container: MultiModelContainer, execution: ExecutionRole, network: Network | None
     ) -> sagemaker.CfnModel:
         """Make the Model with this container, and allow the role what it needs."""
-        stack, store = cdk.Stack.of(self._scope), container.model_store
-        if cdk.Stack.of(store) is not stack:
-            warn(self._scope, bucket_warnings(stack, store.bucket))
+        place, store = place_of(self._scope), container.model_store
+        if place_of(store) is not place:
+            warn(self._scope, bucket_warnings(place, store.bucket))
         containers = self._around(container)
         images = [self.bind(each.image) for each in containers]
         raise_if_any(self._scope, _image_problems(images, network is not None))

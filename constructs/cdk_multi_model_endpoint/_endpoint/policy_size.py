@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aws_cdk as cdk
 import jsii
@@ -16,15 +16,27 @@ _INLINE_MAX = 10_240
 _LENGTHS = {"AWS::Partition": 3, "AWS::Region": 9, "AWS::AccountId": 12}
 _LENGTH_OF_NAMES = 20  # at least, of those that CloudFormation makes
 
+_FEW = 2
+"""Policies of one endpoint that fit in any case: a model's, and that of its rollback alarms."""
+
 _policies: WeakKeyDictionary[iam.IRole, list[tuple[Construct, iam.Policy]]] = WeakKeyDictionary()
+_checked: WeakSet[iam.IRole] = WeakSet()
 
 
-def count_policy(scope: Construct, role: iam.IRole, policy: iam.Policy) -> None:
-    """Count an endpoint's policy of a role, to check at synth that the role can take all of them."""
-    if role not in _policies:
-        _policies[role] = []
+def count_policy(scope: Construct, role: iam.IRole, policy: iam.Policy, *, own: bool) -> None:
+    """Count an endpoint's policy of a role, to check at synth that the role can take all of them.
+
+    Args:
+        scope: The endpoint.
+        role: The role.
+        policy: The policy.
+        own: Whether the endpoint made the role: then only many policies, or another endpoint, could be too much.
+    """
+    counted = _policies.setdefault(role, [])
+    counted.append((scope, policy))
+    if role not in _checked and (not own or len(counted) > _FEW):
+        _checked.add(role)
         scope.node.add_validation(_Fit(role))
-    _policies[role].append((scope, policy))
 
 
 @jsii.implements(IValidation)

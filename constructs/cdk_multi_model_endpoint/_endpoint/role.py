@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
 from cdk_multi_model_endpoint._images.sources import BoundImage
 from cdk_multi_model_endpoint._models.bucket import destination_warnings
-from cdk_multi_model_endpoint._models.keys import ENCRYPT, grant_key, grant_key_to_principal
+from cdk_multi_model_endpoint._models.keys import DECRYPT, ENCRYPT, grant_key, grant_key_to_principal
+from cdk_multi_model_endpoint._models.permission import Permission, document
 from cdk_multi_model_endpoint._models.store import ModelStore
 from cdk_multi_model_endpoint._rules.errors import warn
-from cdk_multi_model_endpoint._rules.tokens import digest
+from cdk_multi_model_endpoint._rules.places import Place, place_of
+from cdk_multi_model_endpoint._rules.tokens import digest, identity, pseudo_parameter
 from cdk_multi_model_endpoint._variants.capture import CoreDump, DataCapture
 
 from .policy_size import count_policy
 
 _NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]
+_LOGIN = Permission(["ecr:GetAuthorizationToken"], ["*"])
+_PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 
 
 def log_group_name(endpoint_name: str) -> str:
@@ -41,6 +44,7 @@ class ExecutionRole:
 
     Attributes:
         role: The role.
+        own: Whether it was made here.
         mutable: Whether permissions can be added to it from here.
         permissions: What every Model must wait for.
         model_policies: What lets the Models read, each of them its own.
@@ -53,14 +57,11 @@ class ExecutionRole:
         self.permissions: list[IDependable] = []
         self.model_policies: dict[str, iam.Policy] = {}
         self._written: set[object] = set()
+        self.own = role is None
         if role is None:
             role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         self.role = role
-        login = role.add_to_principal_policy(
-            iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"])
-        )
-        # An immutable role claims success; only that no policy comes of it gives it away
-        self.mutable = isinstance(role, (iam.Role, iam.LazyRole)) or isinstance(login.policy_dependable, Construct)
+        self.mutable = _allow_login(role)
         if not self.mutable:
             message = (
                 "role can't be changed from here: give it yourself the permissions to pull the images, to read the "
@@ -68,13 +69,10 @@ class ExecutionRole:
             )
             warn(scope, [("rolePolicyNotAttached", message)])
 
-    def grant_telemetry(self, stack: cdk.Stack, endpoint_name: str) -> None:
+    def grant_telemetry(self, place: Place, endpoint_name: str) -> None:
         """Allow to write this endpoint's logs and metrics."""
-        log_group = stack.format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=log_group_name(endpoint_name),
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        log_group = (
+            f"arn:{place.partition}:logs:{place.region}:{place.account}:log-group:{log_group_name(endpoint_name)}"
         )
         self._grant(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
@@ -92,23 +90,23 @@ class ExecutionRole:
             return []
         repositories = [image.repository_arn for image in images if image.repository_arn is not None]
         providers = [image.credentials_provider.function_arn for image in images if image.credentials_provider]
-        key = store.bucket.encryption_key
+        key = store._encryption_key
         keys = [] if key is None else [key.key_arn]
-        policy_id = f"ModelPolicy{digest(self._scope, [*repositories, *providers, *urls, *keys, store.url])}"
+        parts = {*repositories, *providers, *urls, *keys}
+        policy_id = f"ModelPolicy{digest([*(identity(self._scope, part) for part in parts), store._identity])}"
         if policy_id in self.model_policies:
             return [self.model_policies[policy_id]]
-        policy = self.model_policies[policy_id] = iam.Policy(self._scope, policy_id, roles=[self.role])
-        count_policy(self._scope, self.role, policy)
-        if repositories:
-            iam.Grant.add_to_principal(
-                grantee=policy,
-                actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                resource_arns=[*dict.fromkeys(repositories)],
-            )
-        store.grant_read(policy)
+        permissions = [Permission(_PULL, [*dict.fromkeys(repositories)])] if repositories else []
+        policy = self.model_policies[policy_id] = iam.Policy(
+            self._scope, policy_id, document=document([*permissions, *store._reading]), roles=[self.role]
+        )
+        count_policy(self._scope, self.role, policy, own=self.own)
+        if key is not None:
+            grant_key(policy, key, *DECRYPT)
         if urls:
-            objects = [f"arn:{cdk.Aws.PARTITION}:s3:::{url.removeprefix('s3://')}" for url in dict.fromkeys(urls)]
-            iam.Grant.add_to_principal(grantee=policy, actions=["s3:GetObject"], resource_arns=objects)
+            partition = pseudo_parameter("PARTITION")
+            objects = [f"arn:{partition}:s3:::{url.removeprefix('s3://')}" for url in dict.fromkeys(urls)]
+            Permission(["s3:GetObject"], objects).grant(policy)
         for image in images:
             if image.credentials_provider is not None:
                 image.credentials_provider.grant_invoke(policy)
@@ -120,7 +118,7 @@ class ExecutionRole:
         if what in self._written:
             return
         self._written.add(what)
-        warn(self._scope, destination_warnings(cdk.Stack.of(self._scope), destination.bucket))
+        warn(self._scope, destination_warnings(place_of(self._scope), destination.bucket))
         self._grant(["s3:PutObject"], [destination.bucket.arn_for_objects(f"{destination.prefix}*")])
         for key in (destination.encryption_key, destination.bucket.encryption_key):
             if key is not None:
@@ -151,8 +149,14 @@ class ExecutionRole:
     def _grant(
         self, actions: list[str], resources: list[str], conditions: dict[str, dict[str, object]] | None = None
     ) -> None:
-        self.permissions.append(
-            iam.Grant.add_to_principal(
-                grantee=self.role, actions=actions, resource_arns=resources, conditions=conditions
-            )
-        )
+        self.permissions.append(Permission(actions, resources, conditions).grant(self.role))
+
+
+def _allow_login(role: iam.IRole) -> bool:
+    """Allow to log in to Amazon ECR; whether the role takes it, and what else it is allowed from here."""
+    if isinstance(role, (iam.Role, iam.LazyRole)):
+        _LOGIN.grant(role)
+        return True
+    # An immutable role claims success; only that no policy comes of it gives it away
+    added = role.add_to_principal_policy(iam.PolicyStatement(actions=_LOGIN.actions, resources=_LOGIN.resources))
+    return isinstance(added.policy_dependable, Construct)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import aws_cdk as cdk
+from collections.abc import Iterator
+
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
@@ -11,8 +12,10 @@ from constructs import Construct
 from cdk_multi_model_endpoint._models.bucket import place_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
+from cdk_multi_model_endpoint._rules.places import place_of
 
 from .policy_size import count_policy
+from .role import ExecutionRole
 
 
 class RollbackAlarms:
@@ -25,42 +28,43 @@ class RollbackAlarms:
         policy: That policy, None as long as nothing needs it.
     """
 
-    def __init__(self, scope: Construct, role: iam.IRole | None, endpoint: sagemaker.CfnEndpoint) -> None:
+    def __init__(self, scope: Construct, execution: ExecutionRole, endpoint: sagemaker.CfnEndpoint) -> None:
         self._scope = scope
-        self._role = role
+        self._execution = execution
         self._endpoint = endpoint
-        self._alarms: list[cloudwatch.IAlarm] = []
+        self._names: list[str] = []
         self.policy: iam.Policy | None = None
 
     def add(self, *alarms: cloudwatch.IAlarm) -> None:
         """Watch these alarms, too."""
-        names = [alarm.alarm_name for alarm in [*self._alarms, *alarms]]
+        names = [*self._names, *(alarm.alarm_name for alarm in alarms)]
         problems = [*validate.rollback_alarms(names)]
-        for alarm in alarms:
-            problems += place_problems("rollback alarms", cdk.Stack.of(self._scope), *_place(alarm))
-        raise_if_any(self._scope, problems)
-        self._alarms += alarms
-        if self._role is None:
-            return  # it can't be changed from here, and a policy of nobody can't be deployed
         arns = [alarm.alarm_arn for alarm in alarms]
+        for alarm, arn in zip(alarms, arns, strict=True):
+            problems += self._place_problems(alarm, arn)
+        raise_if_any(self._scope, problems)
+        self._names = names
+        if not self._execution.mutable:
+            return  # it can't be changed from here, and a policy of nobody can't be deployed
         if self.policy is None:
             self._statement = iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=arns)
-            self.policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[self._role])
-            count_policy(self._scope, self._role, self.policy)
+            role = self._execution.role
+            self.policy = iam.Policy(self._scope, "RollbackPolicy", statements=[self._statement], roles=[role])
+            count_policy(self._scope, role, self.policy, own=self._execution.own)
             self._endpoint.node.add_dependency(self.policy)
         else:
             self._statement.add_resources(*arns)
 
-    def render(self) -> sagemaker.CfnEndpoint.AutoRollbackConfigProperty | None:
+    def render(self) -> sagemaker.CfnEndpoint.AutoRollbackConfigProperty:
         """The alarms as the endpoint's deployment configuration has them."""
-        if not self._alarms:
-            return None
         return sagemaker.CfnEndpoint.AutoRollbackConfigProperty(
-            alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in self._alarms]
+            alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=name) for name in self._names]
         )
 
-
-def _place(alarm: cloudwatch.IAlarm) -> tuple[str, str]:
-    """The region and account of an alarm; the CDK does not read them from an imported one's ARN."""
-    parts = alarm.alarm_arn.split(":")
-    return (parts[3], parts[4]) if len(parts) > 5 else (alarm.env.region, alarm.env.account)
+    def _place_problems(self, alarm: cloudwatch.IAlarm, arn: str) -> Iterator[str]:
+        place = place_of(self._scope)
+        parts = arn.split(":")
+        if len(parts) > 5:  # the CDK does not read them from an imported one's ARN
+            yield from place_problems("rollback alarms", place, parts[3], parts[4])
+        elif place_of(alarm) is not place:
+            yield from place_problems("rollback alarms", place, alarm.env.region, alarm.env.account)

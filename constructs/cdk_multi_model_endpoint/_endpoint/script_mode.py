@@ -10,10 +10,10 @@ from pathlib import Path
 
 from constructs import Construct
 
-from cdk_multi_model_endpoint._models.asset import packed_asset
+from cdk_multi_model_endpoint._models.asset import packed_asset, packed_in_assembly
 from cdk_multi_model_endpoint._models.served import PROGRAM
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError
-from multi_model_endpoint.artifacts import InvalidModelError, packed
+from multi_model_endpoint.artifacts import InvalidModelError
 
 from .containers import MultiModelContainer, PipelineContainer
 
@@ -53,13 +53,10 @@ def upload_code(scope: Construct, construct_id: str, container: MultiModelContai
     """Have a container's code uploaded before the deployment; its ``s3://`` URL, or None where it has none."""
     if container.source_directory is None:
         return None
-    try:
-        with packed(container.source_directory) as artifact:
-            asset = packed_asset(Construct(scope, construct_id), artifact)
-    except InvalidModelError as error:
-        raise InvalidEndpointError(
-            scope.node.path, [f"source_directory: {problem}" for problem in error.problems]
-        ) from None
+    (packed,) = packed_in_assembly(scope, {"code": container.source_directory}).values()
+    if isinstance(packed, InvalidModelError):
+        raise InvalidEndpointError(scope.node.path, [f"source_directory: {problem}" for problem in packed.problems])
+    asset = packed_asset(Construct(scope, construct_id), packed)
     return f"s3://{asset.s3_bucket_name}/{asset.s3_object_key}"
 
 

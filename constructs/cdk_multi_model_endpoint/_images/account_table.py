@@ -9,6 +9,7 @@ from constructs import Construct
 
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.tables import partitions, registry_accounts
+from cdk_multi_model_endpoint._rules.tokens import pseudo_parameter
 
 _TARGET_PARTITIONS = "@aws-cdk/core:target-partitions"
 
@@ -52,4 +53,4 @@ def account_in_any_region(scope: Construct, stack: cdk.Stack, registry: str, reg
     else:
         assert isinstance(table, _AccountTable)
         table.add(mapping)
-    return table.find_in_map(cdk.Aws.REGION, "account")
+    return table.find_in_map(pseudo_parameter("REGION"), "account")

@@ -15,8 +15,9 @@ from constructs import Construct
 
 from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
+from cdk_multi_model_endpoint._rules.places import place_of
 from cdk_multi_model_endpoint._rules.tables import AwsImage, aws_accounts, dns_suffix, registry_accounts
-from cdk_multi_model_endpoint._rules.tokens import is_token
+from cdk_multi_model_endpoint._rules.tokens import is_token, pseudo_parameter
 
 from .account_table import account_in_any_region
 from .traits import published_image
@@ -85,18 +86,18 @@ class AwsSource:
     account_id: str | None = None
 
     def bind(self, scope: Construct) -> BoundImage:
-        stack = cdk.Stack.of(scope)
-        region = stack.region
+        place = place_of(scope)
+        region = place.region
         account = self.account_id
         if is_token(region):
-            region, suffix = cdk.Aws.REGION, cdk.Aws.URL_SUFFIX
-            account = account or account_in_any_region(scope, stack, self.registry, self._regions, self._name)
+            region, suffix = pseudo_parameter("REGION"), pseudo_parameter("URL_SUFFIX")
+            account = account or account_in_any_region(scope, place.stack, self.registry, self._regions, self._name)
         else:
             account = account or self._account(scope, region)
-            suffix = dns_suffix(region) or cdk.Aws.URL_SUFFIX
+            suffix = dns_suffix(region) or pseudo_parameter("URL_SUFFIX")
         return BoundImage(
             f"{account}.dkr.ecr.{region}.{suffix}/{self._name}",
-            f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{self.repository}",
+            _repository_arn(region, account, self.repository),
             warnings=tuple(self._warnings()),
         )
 
@@ -146,8 +147,7 @@ class UriSource:
             return BoundImage(self.uri, self.repository.repository_arn, warnings=warnings)
         assert self.parts is not None  # from_uri demands a repository for a token
         account, region, name = self.parts["account"], self.parts["region"], self.parts["repository"]
-        arn = f"arn:{cdk.Aws.PARTITION}:ecr:{region}:{account}:repository/{name}"
-        return BoundImage(self.uri, arn, warnings=warnings)
+        return BoundImage(self.uri, _repository_arn(region, account, name), warnings=warnings)
 
     def _warnings(self) -> tuple[tuple[str, str], ...]:
         if self.parts is None or self.parts["account"] not in aws_accounts():
@@ -201,6 +201,10 @@ class AssetSource:
         return self._bound[scope]
 
 
+def _repository_arn(region: str, account: str, name: str) -> str:
+    return f"arn:{pseudo_parameter('PARTITION')}:ecr:{region}:{account}:repository/{name}"
+
+
 def _end_of_patch(name: str, image: AwsImage | None) -> Iterator[tuple[str, str]]:
     if image is not None:
         yield from advise.image_past_end_of_patch(name, image.end_of_patch)
@@ -216,7 +220,7 @@ def _free_id(scope: Construct) -> str:
 
 
 def _check_region(scope: Construct, uri: str, image_region: str) -> None:
-    region = cdk.Stack.of(scope).region
+    region = place_of(scope).region
     if not is_token(region) and image_region != region:
         raise_if_any(
             scope,

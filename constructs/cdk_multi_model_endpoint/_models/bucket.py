@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 
+from cdk_multi_model_endpoint._rules.places import Place, place_of
 from cdk_multi_model_endpoint._rules.tokens import is_token
 
 
-def place_problems(argument: str, stack: cdk.Stack, region: str, account: str | None = None) -> Iterator[str]:
-    """Whether something is in a stack's region and account, as far as they are known."""
-    for what, there, here in (("region", region, stack.region), ("account", account, stack.account)):
+def place_problems(argument: str, place: Place, region: str, account: str | None = None) -> Iterator[str]:
+    """Whether something is in an endpoint's region and account, as far as they are known."""
+    for what, there, here in (("region", region, place.region), ("account", account, place.account)):
         if there is not None and not is_token(there) and not is_token(here) and there != here:
             yield f"{argument} must be in the endpoint's {what} {here}, got {there}"
 
 
-def key_problems(argument: str, stack: cdk.Stack, key: kms.IKey | None) -> Iterator[str]:
+def key_problems(argument: str, place: Place, key: kms.IKey | None) -> Iterator[str]:
     """Whether a key is one that a stack can't name: of a stack of this app in another account or region."""
-    if key is None or not is_token(key.key_arn) or cdk.Stack.of(key) is stack:
+    if key is None or not is_token(key.key_arn) or place_of(key) is place:
         return
-    for what, there, here in (("account", key.env.account, stack.account), ("region", key.env.region, stack.region)):
+    for what, there, here in (("account", key.env.account, place.account), ("region", key.env.region, place.region)):
         if not is_token(there) and there != here:
             yield (
                 f"{argument} must not be encrypted with a KMS key that this app makes in another {what}, got one in "
@@ -31,31 +31,31 @@ def key_problems(argument: str, stack: cdk.Stack, key: kms.IKey | None) -> Itera
             )
 
 
-def bucket_problems(stack: cdk.Stack, bucket: s3.IBucket, *, own: bool = False) -> Iterator[str]:
+def bucket_problems(place: Place, bucket: s3.IBucket, *, own: bool = False) -> Iterator[str]:
     """Whether SageMaker would refuse a bucket for its region, or a stack can't name its key or a store's own bucket."""
     account = bucket.env.account
-    if own and [*place_problems("bucket", stack, stack.region, account)]:
+    if own and [*place_problems("bucket", place, place.region, account)]:
         yield (
             f"model_store must be given a bucket with a bucket_name, got one that makes its own in account {account}: "
             "the name of another account's bucket must be known here"
         )
-    yield from key_problems("bucket", stack, bucket.encryption_key)
+    yield from key_problems("bucket", place, bucket.encryption_key)
     region = bucket.env.region
-    if not is_token(region) and not is_token(stack.region) and region != stack.region:
+    if not is_token(region) and not is_token(place.region) and region != place.region:
         yield (
-            f"bucket must be in the endpoint's region {stack.region}, got one in {region}: SageMaker reads no models "
+            f"bucket must be in the endpoint's region {place.region}, got one in {region}: SageMaker reads no models "
             "from other regions; replicate them to a bucket there"
         )
 
 
-def bucket_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str, str]]:
+def bucket_warnings(place: Place, bucket: s3.IBucket) -> Iterator[tuple[str, str]]:
     """Warnings, with their ids, about policies of another account.
 
     Access to another account's bucket and key takes two policies: that of the role, which is granted here, and that of
     the bucket or key, which only its owner can change.
     """
     account = bucket.env.account
-    elsewhere = not is_token(account) and account != stack.account
+    elsewhere = not is_token(account) and account != place.account
     if elsewhere:
         yield (
             "crossAccountBucket",
@@ -67,7 +67,7 @@ def bucket_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str,
     if key is None:
         return
     key_account = key.env.account
-    if not is_token(key_account) and key_account != stack.account and (elsewhere or not is_token(stack.account)):
+    if not is_token(key_account) and key_account != place.account and (elsewhere or not is_token(place.account)):
         yield (
             "crossAccountKey",
             f"bucket is encrypted with a KMS key of account {key_account}, whose policy can't be changed from here: it "
@@ -76,10 +76,10 @@ def bucket_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str,
         )
 
 
-def destination_warnings(stack: cdk.Stack, bucket: s3.IBucket) -> Iterator[tuple[str, str]]:
+def destination_warnings(place: Place, bucket: s3.IBucket) -> Iterator[tuple[str, str]]:
     """A warning, with its id, about the policy of another account's bucket that instances write to."""
     account = bucket.env.account
-    if not is_token(account) and account != stack.account:
+    if not is_token(account) and account != place.account:
         yield (
             "crossAccountDestination",
             f"bucket of data_capture or core_dump is in account {account}, whose policy can't be changed from here: it "

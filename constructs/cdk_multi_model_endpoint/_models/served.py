@@ -58,6 +58,8 @@ class ServedModels:
         if not (family == "xgboost" and environment.get(PROGRAM)):
             program = environment.get(PROGRAM, "inference.py")
             self._expect(ModelServer(family, None if is_token(program) else program))
+        if instance_type in self._instance_types:
+            return
         self._instance_types.append(instance_type)
         for model, contents in self.models.values():
             warn(model, advise.model_size(contents.size, instance_type))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from functools import cached_property
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -16,23 +16,26 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked
+from cdk_multi_model_endpoint._rules.places import PlacedConstruct
+from cdk_multi_model_endpoint._rules.tokens import identity, is_token
 from multi_model_endpoint.artifacts import (
     Artifact,
     InvalidModelError,
     models_in,
-    packed,
     target_model,
 )
 
+from .asset import packed_in_assembly
 from .bucket import bucket_problems, bucket_warnings, key_problems, place_problems
 from .keys import DECRYPT, ENCRYPT, grant_key
+from .permission import Permission
 from .served import ServedModels
 from .stored_model import StoredModel
 
 _COPY_LIMIT = 5 * 1024**3  # of S3's CopyObject
 
 
-class ModelStore(Construct):
+class ModelStore(PlacedConstruct):
     """The S3 prefix that holds an endpoint's models: a bucket of its own, or a part of an existing one.
 
     SageMaker loads whatever lies under the prefix when it is first invoked; adding a model is an upload, not an update
@@ -87,10 +90,10 @@ class ModelStore(Construct):
         super().__init__(scope, construct_id)
         problems = list(validate.prefix("prefix", prefix))
         if bucket is not None:
-            problems += bucket_problems(cdk.Stack.of(self), bucket)
+            problems += bucket_problems(self._place, bucket)
         if encryption_key is not None:
-            problems += key_problems("bucket", cdk.Stack.of(self), encryption_key)
-            problems += place_problems("encryption_key", cdk.Stack.of(self), encryption_key.env.region)
+            problems += key_problems("bucket", self._place, encryption_key)
+            problems += place_problems("encryption_key", self._place, encryption_key.env.region)
         if bucket is not None and encryption_key is not None:
             problems.append("encryption_key must not be given with bucket: an existing bucket has its own")
         if auto_delete_objects and bucket is not None:
@@ -103,6 +106,8 @@ class ModelStore(Construct):
             self._create_bucket(encryption_key, removal_policy, auto_delete_objects) if bucket is None else bucket
         )
         self.url = f"s3://{self.bucket.bucket_name}/{self.prefix}"
+        self._makes_bucket = bucket is None
+        self._encryption_key = encryption_key if bucket is None else bucket.encryption_key
         raise_if_any(self, validate.model_data_url("prefix", self.url))
         # In a scope of their own, so that a model may be called "Bucket"
         self._models = Construct(self, "Models")
@@ -110,7 +115,7 @@ class ModelStore(Construct):
         self._permission: list[IDependable] | None = None
         self._served = ServedModels(self)
         if bucket is not None:
-            warn(self, bucket_warnings(cdk.Stack.of(self), bucket))
+            warn(self, bucket_warnings(self._place, bucket))
         elif removal_policy == cdk.RemovalPolicy.DESTROY and not auto_delete_objects:
             warn(self, advise.models_left())
 
@@ -150,11 +155,11 @@ class ModelStore(Construct):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
         """
-        with ExitStack() as files:
-            artifact, problems = self._prepare(files, name, path, check_layout)
-            raise_if_any(f"{self._models.node.path}/{name}", problems)
-            assert artifact is not None  # else there were problems
-            return self._add(name, artifact, check_layout)
+        (packed,) = packed_in_assembly(self, {name: path}).values()
+        artifact, problems = self._checked(name, packed, check_layout)
+        raise_if_any(f"{self._models.node.path}/{name}", problems)
+        assert artifact is not None  # else there were problems
+        return self._add(name, artifact, check_layout)
 
     @checked
     def add_models(
@@ -188,20 +193,20 @@ class ModelStore(Construct):
             raise InvalidEndpointError(where, error.problems) from None
         artifacts: dict[str, Artifact] = {}
         problems: list[str] = []
-        with ExitStack() as files:
-            for name, path in found.items():
-                artifact, own = self._prepare(files, name, path, check_layout)
-                problems += [f"{name}: {problem}" for problem in own]
-                if artifact is not None:
-                    artifacts[name] = artifact
-            raise_if_any(where, problems)
-            return {name: self._add(name, artifact, check_layout) for name, artifact in artifacts.items()}
+        for name, packed in packed_in_assembly(self, found).items():
+            artifact, own = self._checked(name, packed, check_layout)
+            problems += [f"{name}: {problem}" for problem in own]
+            if artifact is not None:
+                artifacts[name] = artifact
+        raise_if_any(where, problems)
+        return {name: self._add(name, artifact, check_layout) for name, artifact in artifacts.items()}
 
     @checked
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to read the models under the prefix, to list them, and to decrypt them; nothing else in the bucket."""
-        grant = self._grant_objects(grantee, "s3:GetObject").combine(self._grant_list(grantee))
-        key = self.bucket.encryption_key
+        read, browse = self._reading
+        grant = read.grant(grantee).combine(browse.grant(grantee))
+        key = self._encryption_key
         return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT))
 
     @checked
@@ -212,31 +217,25 @@ class ModelStore(Construct):
         only. Give every artifact a new name, as ``mme push`` does: SageMaker may keep an old copy loaded.
         """
         grant = (
-            self._grant_objects(grantee, "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
-            .combine(self._grant_list(grantee))
-            .combine(
-                iam.Grant.add_to_principal(
-                    grantee=grantee,
-                    actions=["s3:ListBucketMultipartUploads"],
-                    resource_arns=[self.bucket.bucket_arn],
-                )
-            )
+            self._on_objects("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+            .grant(grantee)
+            .combine(self._listing.grant(grantee))
+            .combine(Permission(["s3:ListBucketMultipartUploads"], [self._bucket_arn]).grant(grantee))
         )
-        key = self.bucket.encryption_key
+        key = self._encryption_key
         # A multipart upload also decrypts its own parts
         return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT, *ENCRYPT))
 
-    def _prepare(
-        self, files: ExitStack, name: str, path: str | os.PathLike[str], check: bool
+    def _checked(
+        self, name: str, packed: Artifact | InvalidModelError, check: bool
     ) -> tuple[Artifact | None, Sequence[str]]:
-        """Pack a model into a file that lives as long as ``files``, and say what is wrong with it."""
+        """A model, if it could be packed, and what is wrong with it."""
         problems = [*validate.model_name("name", name)]
         if self._models.node.try_find_child(_construct_id(name)) is not None:
             problems.append(f"name must be new in this store, got {name!r} a second time")
-        try:
-            artifact = files.enter_context(packed(path))
-        except InvalidModelError as error:
-            return None, [*problems, *error.problems]
+        if isinstance(packed, InvalidModelError):
+            return None, [*problems, *packed.problems]
+        artifact = packed
         problems += validate.object_key("name", self.prefix, target_model(name, artifact.digest))
         size = artifact.path.stat().st_size
         if size > _COPY_LIMIT:
@@ -267,18 +266,28 @@ class ModelStore(Construct):
         """Be told by an endpoint what serves the models, which are then checked for it."""
         self._served.serve(family, environment, instance_type)
 
-    def _grant_objects(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
-        return iam.Grant.add_to_principal(
-            grantee=grantee, actions=[*actions], resource_arns=[self.bucket.arn_for_objects(f"{self.prefix}*")]
-        )
+    @property
+    def _identity(self) -> str:
+        """What the URL refers to, for digests; of the store's own bucket it is known without asking the CDK."""
+        if not self._makes_bucket or is_token(self.prefix):
+            return identity(self, self.url)
+        return f"s3://*/{self.prefix} {self._path}/Bucket/Resource.Ref"
 
-    def _grant_list(self, grantee: iam.IGrantable) -> iam.Grant:
-        return iam.Grant.add_to_principal(
-            grantee=grantee,
-            actions=["s3:ListBucket"],
-            resource_arns=[self.bucket.bucket_arn],
-            conditions={"StringLike": {"s3:prefix": f"{self.prefix}*"}},
-        )
+    @property
+    def _reading(self) -> list[Permission]:
+        return [self._on_objects("s3:GetObject"), self._listing]
+
+    @property
+    def _listing(self) -> Permission:
+        of_prefix = {"StringLike": {"s3:prefix": f"{self.prefix}*"}}
+        return Permission(["s3:ListBucket"], [self._bucket_arn], of_prefix)
+
+    @cached_property
+    def _bucket_arn(self) -> str:
+        return self.bucket.bucket_arn
+
+    def _on_objects(self, *actions: str) -> Permission:
+        return Permission([*actions], [f"{self._bucket_arn}/{self.prefix}*"])
 
     def _create_bucket(
         self, encryption_key: kms.IKey | None, removal_policy: cdk.RemovalPolicy, auto_delete_objects: bool
@@ -302,8 +311,8 @@ class ModelStore(Construct):
             read = iam.Grant.add_to_principal(
                 grantee=uploader, actions=["s3:GetObject"], resource_arns=[source.arn_for_objects("*")]
             )
-            write = self._grant_objects(uploader, "s3:PutObject")
-            key = self.bucket.encryption_key
+            write = self._on_objects("s3:PutObject").grant(uploader)
+            key = self._encryption_key
             self._permission = [read, write] if key is None else [read, write, grant_key(uploader, key, *ENCRYPT)]
         return self._permission
 

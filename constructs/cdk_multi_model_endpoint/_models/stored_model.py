@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import cast
 
 import aws_cdk as cdk
@@ -14,14 +15,16 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import custom_resources as cr
 from constructs import Construct, IConstruct, IDependable
 
-from cdk_multi_model_endpoint._rules.errors import warn
+from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from multi_model_endpoint.artifacts import Artifact, target_model
 
 from .asset import packed_asset
 
-# A stack has at most 500 resources, of which the rest of an endpoint takes some 30
+# A stack has at most 500 resources: the uploads take four of their own, the rest of an endpoint some 30
 _MODELS_ADVISED = 300
-_TIMEOUT = cdk.Duration.minutes(15)
+_MODELS_MAX = 496
+_WAYS_BEYOND = "upload models with 'mme push', which gives them the same names, or spread them over nested stacks"
+_TIMEOUT_MINUTES = 15
 
 
 class StoredModel(Construct):
@@ -74,13 +77,19 @@ class StoredModel(Construct):
             install_latest_aws_sdk=False,
             role=self.uploads.role,
             log_group=self.uploads.log_group,
-            timeout=_TIMEOUT,
+            timeout=cdk.Duration.minutes(_TIMEOUT_MINUTES),
         )
         if self.uploads._own is not None:
             resource = cast(cdk.CfnResource, upload.node.find_child("Resource").node.default_child)
             resource.add_property_override("ServiceToken", self.uploads._own.attr_arn)
         upload.node.add_dependency(*permit(self.uploads.role, self.asset.bucket))
         self.uploads._count()
+
+
+@cache
+def _shared_function() -> str:
+    """The id of the function that a stack's ``AwsCustomResource`` share."""
+    return f"AWS{cr.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}"
 
 
 class ModelUploads(Construct):
@@ -100,7 +109,6 @@ class ModelUploads(Construct):
     log_group: logs.LogGroup
 
     _ID = "ModelUploads"
-    _SHARED = f"AWS{cr.AwsCustomResource.PROVIDER_FUNCTION_UUID.replace('-', '')}"
 
     def __init__(self, scope: cdk.Stack, construct_id: str) -> None:
         super().__init__(scope, construct_id)
@@ -111,13 +119,13 @@ class ModelUploads(Construct):
         self.log_group.grant_write(self.role)
         self._models = 0
         self._stack = scope
-        shared = scope.node.try_find_child(self._SHARED)
+        shared = scope.node.try_find_child(_shared_function())
         self._own = None if shared is None else self._create_function(shared)
 
     @property
     def function(self) -> IConstruct:
         """The function: the one that the stack's ``AwsCustomResource`` share, or one of the uploads' own."""
-        return self._stack.node.find_child(self._SHARED) if self._own is None else self._own
+        return self._stack.node.find_child(_shared_function()) if self._own is None else self._own
 
     @classmethod
     def _of(cls, scope: Construct) -> ModelUploads:
@@ -138,7 +146,7 @@ class ModelUploads(Construct):
             handler=template.handler,
             runtime=template.runtime,
             role=self.role.role_arn,
-            timeout=_TIMEOUT.to_seconds(),
+            timeout=60 * _TIMEOUT_MINUTES,
             logging_config=lambda_.CfnFunction.LoggingConfigProperty(log_group=self.log_group.log_group_name),
         )
         function.node.add_dependency(self.role)
@@ -147,10 +155,15 @@ class ModelUploads(Construct):
     def _count(self) -> None:
         """Count one more upload, and warn well before CloudFormation's limits."""
         self._models += 1
+        if self._models > _MODELS_MAX:
+            problem = (
+                f"add_model must be called at most {_MODELS_MAX} times in one stack, with one resource each: "
+                f"CloudFormation allows 500 resources; {_WAYS_BEYOND}"
+            )
+            raise_if_any(self, [problem])
         if self._models == _MODELS_ADVISED + 1:
             message = (
                 f"add_model was called more than {_MODELS_ADVISED} times in this stack, with one resource each: "
-                "CloudFormation allows 500 resources and 1 MB of template; upload models with 'mme push', which "
-                "gives them the same names"
+                f"CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
             )
             warn(self, [("manyModels", message)])

@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar, Union, Unpack, cast, get_args, get_o
 import aws_cdk as cdk
 from constructs import Construct
 
-from .errors import raise_if_any
+from .errors import InvalidEndpointError
 from .tokens import is_token
 
 P = ParamSpec("P")
@@ -40,7 +40,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             arguments = signature.bind(*args, **kwargs).arguments
         except TypeError:  # Python says better itself which argument is missing
             return function(*args, **kwargs)
-        raise_if_any(_where(function, arguments), _problems(function, signature, arguments))
+        if problems := tuple(_problems(function, signature, arguments)):
+            raise InvalidEndpointError(_where(function, arguments), problems)
         return function(*args, **kwargs)
 
     return check

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
@@ -14,6 +13,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from cdk_multi_model_endpoint._models.bucket import key_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
+from cdk_multi_model_endpoint._rules.places import Place
 
 
 @checked_fields
@@ -44,10 +44,10 @@ class DataCapture:
     json_content_types: Sequence[str] = ()
     encryption_key: kms.IKey | None = None
 
-    def _problems(self, stack: cdk.Stack) -> Iterator[str]:
+    def _problems(self, place: Place) -> Iterator[str]:
         """What SageMaker would refuse."""
         for key in (self.encryption_key, self.bucket.encryption_key):
-            yield from key_problems("data_capture bucket", stack, key)
+            yield from key_problems("data_capture bucket", place, key)
         yield from validate.within("data_capture sampling_percentage", self.sampling_percentage, 0, 100, "percent")
         yield from validate.choices("data_capture capture", self.capture, ("Input", "Output"))
         yield from validate.content_types("data_capture csv_content_types", self.csv_content_types)
@@ -91,10 +91,10 @@ class CoreDump:
     prefix: str = "core-dumps/"
     encryption_key: kms.IKey | None = None
 
-    def _problems(self, stack: cdk.Stack) -> Iterator[str]:
+    def _problems(self, place: Place) -> Iterator[str]:
         """What SageMaker would refuse."""
         for key in (self.encryption_key, self.bucket.encryption_key):
-            yield from key_problems("core_dump bucket", stack, key)
+            yield from key_problems("core_dump bucket", place, key)
         yield from validate.destination("core_dump prefix", _url(self.bucket, self.prefix))
 
     def _render(self) -> sagemaker.CfnEndpointConfig.CoreDumpConfigProperty:

@@ -40,6 +40,8 @@ def _responses(code: InvocationHttpResponseCode) -> Callable[..., cloudwatch.Met
 
 _MILLISECONDS = 1_000  # of microseconds
 _SECONDS = 1_000_000
+# of cloudwatch.Color, whose values are calls of the CDK
+_ORANGE, _RED, _PURPLE = "#ff7f0e", "#d62728", "#9467bd"
 
 _OF = VariantMetrics
 _ROWS = [
@@ -56,11 +58,9 @@ _ROWS = [
             "errors",
             "requests a minute",
             [
-                _Line(
-                    _responses(InvocationHttpResponseCode.INVOCATION_4XX_ERRORS), "4XX", color=cloudwatch.Color.ORANGE
-                ),
-                _Line(_responses(InvocationHttpResponseCode.INVOCATION_5XX_ERRORS), "5XX", color=cloudwatch.Color.RED),
-                _Line(_OF.metric_invocation_model_errors, "not 2XX from the container", color=cloudwatch.Color.PURPLE),
+                _Line(_responses(InvocationHttpResponseCode.INVOCATION_4XX_ERRORS), "4XX", color=_ORANGE),
+                _Line(_responses(InvocationHttpResponseCode.INVOCATION_5XX_ERRORS), "5XX", color=_RED),
+                _Line(_OF.metric_invocation_model_errors, "not 2XX from the container", color=_PURPLE),
             ],
         ),
         _Graph(

@@ -17,6 +17,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from cdk_multi_model_endpoint._rules.kinds import checked
+from cdk_multi_model_endpoint._rules.places import place_of
+from cdk_multi_model_endpoint._rules.tokens import is_token
 
 INVOCATION_METRICS = "AWS/SageMaker"
 INSTANCE_METRICS = "/aws/sagemaker/Endpoints"
@@ -76,9 +78,15 @@ class VariantMetrics:
         options.setdefault("statistic", "Average")
         options["dimensions_map"] = {**self._dimensions, **(options.get("dimensions_map") or {})}
         options = {**self._elsewhere, **options}
-        metric = cloudwatch.Metric(namespace=namespace, metric_name=metric_name, **options)
-        # the CDK then names the endpoint's region and account where the metric is used in another
-        return metric.attach_to(self._metrics_scope)
+        place = place_of(self._metrics_scope)
+        # the CDK names the endpoint's region and account where the metric is used in another
+        return cloudwatch.Metric(
+            namespace=namespace,
+            metric_name=metric_name,
+            stack_region=None if is_token(place.region) else place.region,
+            stack_account=None if is_token(place.account) else place.account,
+            **options,
+        )
 
     def metric_invocations(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Requests (Sum)."""

@@ -75,7 +75,7 @@ class ScalableInstanceCount(Construct):
             max_capacity=max_capacity,
         )
         # The variant can be registered once the endpoint is in service
-        self._target.node.add_dependency(endpoint)
+        self._target.add_resource_dependency(endpoint)
         # The L1 above and not the L2, which adds a role that SageMaker's service-linked role makes useless
         self._imported = appscaling.ScalableTarget.from_scalable_target_attributes(
             self,

@@ -16,7 +16,8 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
-from cdk_multi_model_endpoint._rules.tokens import digest, is_token
+from cdk_multi_model_endpoint._rules.places import Place
+from cdk_multi_model_endpoint._rules.tokens import digest, identity, is_token
 from cdk_multi_model_endpoint._rules.units import gibibytes, gibibytes_problems, seconds, seconds_problems
 
 from .capture import CoreDump
@@ -58,9 +59,9 @@ class Variant:
 
     def id(self, scope: Construct) -> str:
         """The name as a part of construct ids, which can't have tokens."""
-        return digest(scope, [self.variant_name]) if is_token(self.variant_name) else self.variant_name
+        return digest([identity(scope, self.variant_name)]) if is_token(self.variant_name) else self.variant_name
 
-    def problems(self, stack: cdk.Stack, image: InferenceImage) -> Iterator[str]:
+    def problems(self, place: Place, image: InferenceImage) -> Iterator[str]:
         """What SageMaker would refuse."""
         yield from validate.name("variant_name", self.variant_name)
         yield from validate.instance_type("instance_type", self.instance_type)
@@ -73,7 +74,7 @@ class Variant:
         startup = self.options.get("container_startup_health_check_timeout")
         yield from seconds_problems("container_startup_health_check_timeout", startup, 60, 3600)
         if (core_dump := self.options.get("core_dump")) is not None:
-            yield from core_dump._problems(stack)
+            yield from core_dump._problems(place)
 
     def warnings(self, image: InferenceImage, image_uri: str) -> Iterator[tuple[str, str]]:
         """What AWS advises against, with the ids to acknowledge it by."""

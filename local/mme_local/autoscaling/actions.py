@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mme_local.autoscaling.account import Account
 from mme_local.autoscaling.errors import LimitExceeded
 from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.records import (
     DIMENSION,
     NAMESPACE,
-    Account,
     ScalableTarget,
     ScheduledAction,
     check_addressed,

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from mme_local.autoscaling.policies import TARGET_TRACKING, tracked_metric
+from mme_local.autoscaling.policy_metrics import TARGET_TRACKING, tracked_metric
 from mme_local.autoscaling.records import Policy, ScalableTarget
 from mme_local.autoscaling.tracking import SCALE_IN_BELOW
 from mme_local.aws.scope import Scope

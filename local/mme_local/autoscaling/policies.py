@@ -9,28 +9,23 @@ from typing import Any
 
 import structlog
 
+from mme_local.autoscaling.account import Account
 from mme_local.autoscaling.errors import LimitExceeded
 from mme_local.autoscaling.listing import answer
-from mme_local.autoscaling.metrics import Metric
-from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, Policy, ScalableTarget, check_addressed
+from mme_local.autoscaling.policy_metrics import INVOCATIONS, PREDEFINED, TARGET_TRACKING, tracked_metric
+from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Policy, ScalableTarget, check_addressed
 from mme_local.autoscaling.targets import not_found
 from mme_local.aws.errors import ValidationError
 
 log = structlog.get_logger(__name__)
 
-TARGET_TRACKING = "TargetTrackingScaling"
 STEP = "StepScaling"
-INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 DEFAULT_COOLDOWN = 300
 
 _MOST_POLICIES = 50
 _CONFIGURATIONS = {
     TARGET_TRACKING: "TargetTrackingScalingPolicyConfiguration",
     STEP: "StepScalingPolicyConfiguration",
-}
-_PREDEFINED = {
-    INVOCATIONS: ("InvocationsPerInstance", "Sum"),
-    "SageMakerVariantConcurrentRequestsPerModelHighResolution": ("ConcurrentRequestsPerModel", "Maximum"),
 }
 
 
@@ -100,22 +95,6 @@ def delete(account: Account, request: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def tracked_metric(target: ScalableTarget, configuration: Mapping[str, Any]) -> Metric:
-    """The metric that a target tracking policy keeps at its target."""
-    if "PredefinedMetricSpecification" in configuration:
-        name, statistic = _PREDEFINED[configuration["PredefinedMetricSpecification"]["PredefinedMetricType"]]
-        return variant_metric(target, name, statistic)
-    custom = configuration["CustomizedMetricSpecification"]
-    dimensions = tuple((dimension["Name"], dimension["Value"]) for dimension in custom.get("Dimensions", []))
-    return Metric(custom["Namespace"], custom["MetricName"], dimensions, custom["Statistic"])
-
-
-def variant_metric(target: ScalableTarget, name: str, statistic: str) -> Metric:
-    """One of SageMaker's metrics of the target's variant."""
-    dimensions = (("EndpointName", target.endpoint_name), ("VariantName", target.variant_name))
-    return Metric("AWS/SageMaker", name, dimensions, statistic)
-
-
 def _predefined(configuration: Mapping[str, Any]) -> str | None:
     name: str | None = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
     return name
@@ -141,10 +120,10 @@ def _check_tracking(configuration: Mapping[str, Any]) -> None:
         raise ValidationError(f"TargetValue must be greater than 0, got {configuration['TargetValue']}.")
     for member in ("ScaleOutCooldown", "ScaleInCooldown"):
         _check_cooldown(configuration, member)
-    if predefined is not None and predefined["PredefinedMetricType"] not in _PREDEFINED:
+    if predefined is not None and predefined["PredefinedMetricType"] not in PREDEFINED:
         raise ValidationError(
             f"{predefined['PredefinedMetricType']} is not a metric of {DIMENSION};"
-            f" it has {', '.join(sorted(_PREDEFINED))}."
+            f" it has {', '.join(sorted(PREDEFINED))}."
         )
     if custom is None:
         return

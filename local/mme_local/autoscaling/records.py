@@ -1,27 +1,20 @@
-"""What the service remembers, for each account and region."""
+"""What the service remembers of a variant, and how requests name one."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mme_local.autoscaling.errors import ObjectNotFound
 from mme_local.autoscaling.schedules import Schedule
 from mme_local.aws.errors import ValidationError
-from mme_local.aws.scope import Scope
-
-if TYPE_CHECKING:
-    from mme_local.autoscaling.alarms import PolicyAlarms
 
 NAMESPACE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
 _RESOURCE_ID = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
-_MOST_ACTIVITIES = 1000
 
 
 @dataclass
@@ -95,41 +88,6 @@ class ScalableTarget:
     def is_suspended(self, kind: str) -> bool:
         """Whether scaling of a kind, ``DynamicScalingIn`` for one, is suspended."""
         return self.suspended.get(f"{kind}Suspended", False)
-
-
-class Account:
-    """The targets and activities of one account and region, and the alarms of its policies."""
-
-    def __init__(self, scope: Scope, alarms: PolicyAlarms) -> None:
-        self.scope = scope
-        self.alarms = alarms
-        self.targets: dict[str, ScalableTarget] = {}
-        # they outlive their targets, as on AWS
-        self.activities: deque[Activity] = deque(maxlen=_MOST_ACTIVITIES)
-
-    def get(self, request: Mapping[str, Any], adjective: str = "found") -> ScalableTarget:
-        """The target that a request names; the service's error when there is none."""
-        check_addressed(request)
-        target = self.targets.get(request["ResourceId"])
-        if target is None:
-            raise ObjectNotFound(f"No scalable target {adjective} for {address(request['ResourceId'])}")
-        return target
-
-    def keep(self, target: ScalableTarget, policy: Policy) -> None:
-        """Keep a policy, in place of the one of its name, and make its alarms."""
-        target.policies[policy.name] = policy
-        self.alarms.make(target, policy)
-
-    def drop(self, target: ScalableTarget, policy: Policy) -> None:
-        """Forget a policy, and delete its alarms."""
-        del target.policies[policy.name]
-        self.alarms.delete(target, policy)
-
-    def forget(self, target: ScalableTarget) -> None:
-        """Forget a target with everything that scales it."""
-        for policy in list(target.policies.values()):
-            self.drop(target, policy)
-        del self.targets[target.resource_id]
 
 
 def address(resource_id: str) -> str:

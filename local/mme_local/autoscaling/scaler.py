@@ -10,16 +10,11 @@ from typing import Any
 import structlog
 
 from mme_local.autoscaling import actions
+from mme_local.autoscaling.account import Account
 from mme_local.autoscaling.metrics import WINDOW, Alarm, CloudWatch
-from mme_local.autoscaling.policies import (
-    DEFAULT_COOLDOWN,
-    INVOCATIONS,
-    STEP,
-    TARGET_TRACKING,
-    tracked_metric,
-    variant_metric,
-)
-from mme_local.autoscaling.records import Account, Activity, Policy, ScalableTarget
+from mme_local.autoscaling.policies import DEFAULT_COOLDOWN, STEP
+from mme_local.autoscaling.policy_metrics import INVOCATIONS, TARGET_TRACKING, tracked_metric, variant_metric
+from mme_local.autoscaling.records import Activity, Policy, ScalableTarget
 from mme_local.autoscaling.tracking import Situation, Wish, decide, stepped, tracked
 from mme_local.aws.errors import ServiceError
 from mme_local.sagemaker import SageMaker

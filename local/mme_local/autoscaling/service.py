@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mme_local.autoscaling import actions, policies, targets
+from mme_local.autoscaling.account import Account
 from mme_local.autoscaling.alarms import Alarms, PolicyAlarms
 from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.metrics import CloudWatch, LocalCloudWatch
-from mme_local.autoscaling.records import DIMENSION, NAMESPACE, Account, check_addressed
+from mme_local.autoscaling.records import DIMENSION, NAMESPACE, check_addressed
 from mme_local.autoscaling.scaler import Scaler
 from mme_local.aws.errors import UnknownOperation
 from mme_local.aws.permissions import Permission

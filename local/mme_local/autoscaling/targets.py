@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from mme_local.autoscaling.account import Account
 from mme_local.autoscaling.errors import ObjectNotFound, ResourceNotFound, TooManyTags
 from mme_local.autoscaling.listing import answer
 from mme_local.autoscaling.records import (
     DIMENSION,
     NAMESPACE,
-    Account,
     ScalableTarget,
     address,
     check_addressed,

@@ -38,6 +38,8 @@ def client(
         connect_timeout=2,
         read_timeout=read_timeout,
         retries={"total_max_attempts": attempts},
+        # it takes longer than to send the request, which has hundreds of lines of output or of counted values
+        parameter_validation=False,
     )
     # a session of its own: the default one is not safe to share between threads
     session: Any = boto3.session.Session()  # its stubs know services by their literal names alone

@@ -75,7 +75,8 @@ class Door:
 
     def _key(self, scope: Mapping[str, Any]) -> str:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        text = scope.get("query_string", b"").decode("latin-1")
+        query = parse_qs(text, keep_blank_values=True) if text else {}
         # MiniStack's own reading, so that the key let in is the key that is used
         return str(self._router.extract_access_key_id(headers, query))
 

@@ -6,10 +6,11 @@ MiniStack reads the process environment while it is imported, so functions impor
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ from mme_local.ministack.door import BodyTooLong, Door, bounded, is_for_s3
 from mme_local.ministack.iam import Iam, random_credentials_for_functions
 from mme_local.ministack.log_groups import do_as_cloudwatch_logs_does
 from mme_local.ministack.networks import have_types_of_networks
+from mme_local.ministack.stack_events import tell_of_changes_only
 from mme_local.ministack.tagging import show_resources
 from mme_local.sagemaker import SageMaker, runtime
 from mme_local.sagemaker.alarms import CloudWatchAlarms
@@ -51,6 +53,12 @@ REGION = "us-east-1"
 
 # Lambda takes 50 MB of code as base64; larger bodies are S3's alone
 _MAX_REQUEST = 70_000_000
+# most calls are over by then, and to watch one costs as much as to answer it
+_SECONDS_UNWATCHED = 0.1
+
+# unlike any other start; a number follows, since the randomness of a UUID takes longer than the rest of a head
+_request_id_start = str(uuid.uuid4())[:24]
+_request_number = itertools.count()
 
 
 def environment(port: int, root: Path, credentials: Credentials, *, enforce_iam: bool = False) -> dict[str, str]:
@@ -114,6 +122,7 @@ class Gateway:
         do_as_cloudwatch_logs_does()
         do_as_s3_does()
         have_types_of_networks()
+        tell_of_changes_only()
         show_resources(self.sagemaker, _request_scope)
         self._plug_in_resource_types(self._provisioner, TYPES)
         self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)
@@ -243,21 +252,30 @@ def _again(content: bytes) -> Receive:
     return receive
 
 
-async def _unless_hung_up(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+async def _unless_hung_up(receive: Receive, work: Awaitable[None]) -> None:
     """Do the work of a request of which all was read, until the caller hangs up."""
-    working = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    working = asyncio.current_task()
+    watching: list[asyncio.Task[None]] = []
+    hung_up = False
 
     async def watch() -> None:
+        nonlocal hung_up
         await receive()
+        hung_up = True
+        assert working is not None
         working.cancel()
 
-    watching = asyncio.create_task(watch())
+    timer = loop.call_later(_SECONDS_UNWATCHED, lambda: watching.append(loop.create_task(watch())))
     try:
-        await asyncio.wait({working})
-        if not working.cancelled():
-            working.result()
+        await work
+    except asyncio.CancelledError:
+        if not hung_up:
+            raise
     finally:
-        watching.cancel()
+        timer.cancel()
+        for task in watching:
+            task.cancel()
 
 
 def _resource_handlers(provisioner: Provisions[K], kind: K) -> dict[str, Callable[..., Any]]:
@@ -284,7 +302,7 @@ def _denied(status: int, member: str, message: str) -> tuple[int, dict[str, str]
 
 async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    encoded.append((b"x-amzn-requestid", str(uuid.uuid4()).encode()))
+    encoded.append((b"x-amzn-requestid", f"{_request_id_start}{next(_request_number):012x}".encode()))
     encoded.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})

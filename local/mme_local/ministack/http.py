@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,13 +13,19 @@ class Protocol(HttpToolsProtocol):
     """Goes on in HTTP/1.1 where another protocol is offered, and leaves out the fields that come after the body.
 
     httptools takes what follows an offer for the other protocol's, and so loses the body of ``curl --http2`` and of
-    Java's client; trailers it reports as if they were headers, so that they would stand in for those.
+    Java's client; trailers it reports as if they were headers, so that they would stand in for those. An answer's head
+    and body, which uvicorn writes one after the other, go out together.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.parser = _Parser(self)
         self._in_head = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        joining = _Joining(cast("asyncio.Transport", transport), self.loop)
+        super().connection_made(cast("asyncio.Transport", joining))
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -49,6 +56,36 @@ class Protocol(HttpToolsProtocol):
 
     def _offers(self) -> bool:
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+
+
+class _Joining:
+    """A transport that sends what is written within one turn of the event loop with one system call, or few."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._first: bytes | None = None
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._first is None:
+            self._first = data
+            self._loop.call_soon(self._flush)
+        else:
+            first, self._first = self._first, None
+            self._transport.writelines((first, data))
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._transport.write(first)
 
 
 class _Parser(httptools.HttpRequestParser):

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from mme_local.hosting.plane import HostingError
-from mme_local.hosting.spec import EndpointSpec, log_group
+from mme_local.hosting.spec import ContainerSpec, EndpointSpec, log_group
 from mme_local.platform.artifacts import ArtifactStore
 from mme_local.platform.errors import InvalidRequest, InvokeError
 from mme_local.platform.failures import unexpected
@@ -25,7 +25,7 @@ from mme_local.platform.metrics import Gauge, Publisher
 from mme_local.platform.request import Invocation
 from mme_local.platform.settings import Settings
 from mme_local.platform.utilization import Utilization
-from mme_local.servers.base import ServerError
+from mme_local.servers.base import ContainerServer, ServerError
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -99,7 +99,7 @@ class LocalHosting:
             store=store,
             executor=self._executor,
             settings=settings,
-            server_factory=server_factory or _real_servers(),
+            server_factory=server_factory or _real_server,
             memory_budget=memory_budget,
             disk_budget=disk_budget,
             logs=self._logs,
@@ -298,7 +298,8 @@ class LocalHosting:
         return gauges
 
 
-def _real_servers() -> ServerFactory:
+def _real_server(container: ContainerSpec, work_dir: Path) -> ContainerServer:
+    # its clients take a tenth of a second to import, which no start has to wait for
     from mme_local.servers.choice import server_for
 
-    return server_for
+    return server_for(container, work_dir)

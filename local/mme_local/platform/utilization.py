@@ -64,7 +64,7 @@ class Utilization:
 
 
 def processes_of(directory: Path) -> Iterator[psutil.Process]:
-    """Yield the children of this process that have a file below ``directory`` open, their descendants and containers."""
+    """Yield our children that have a file below ``directory`` open, their descendants and containers."""
     directory = directory.resolve()
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):

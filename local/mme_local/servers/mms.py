@@ -1,4 +1,7 @@
-"""Multi Model Server, the server inside AWS's XGBoost and scikit-learn images, with handlers of ours."""
+"""Multi Model Server, the server inside AWS's XGBoost and scikit-learn images, with handlers of ours.
+
+AWS's PyTorch image has its offspring TorchServe, which serves the same models by the same inference toolkit.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,23 @@ import psutil
 from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import ModelDied, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer, model_key
-from mme_local.servers.handlers import in_model
+from mme_local.servers.handlers import MODEL_DIRECTORY, in_model
 from mme_local.servers.process import Launch, container_environment, scratch_folder
+from mme_local.servers.requirements import unmet
+
+PYTORCH = "pytorch-inference"
 
 HANDLERS = {
+    PYTORCH: "mme_local.servers.handlers.pytorch_model:handle",
     "sagemaker-scikit-learn": "mme_local.servers.handlers.sklearn_model:handle",
     "sagemaker-xgboost": "mme_local.servers.handlers.xgboost_model:handle",
 }
 """The inference handler for each image repository."""
-_SCRIPT_HANDLERS = {**HANDLERS, "sagemaker-xgboost": "mme_local.servers.handlers.xgboost_script:handle"}
-"""That in script mode, which is the scikit-learn image's only one."""
+_SCRIPT_HANDLERS = {
+    "sagemaker-scikit-learn": HANDLERS["sagemaker-scikit-learn"],
+    "sagemaker-xgboost": "mme_local.servers.handlers.xgboost_script:handle",
+}
+"""That in script mode, which is the scikit-learn image's only one: one program for all models."""
 
 # Environment of AWS's containers that ends up in the server's configuration, later ones winning: the inference
 # toolkit's names, then those of the XGBoost and scikit-learn images.
@@ -40,6 +50,8 @@ _PROPERTIES = {
 }
 _CONTENT_LENGTH, _LONGEST_CONTENT = 6 * 1024**2, 20 * 1024**2
 """The images' default for ``MAX_CONTENT_LENGTH``, and what they cap it at."""
+_TORCHSERVE_REQUEST = 6_553_500
+"""TorchServe's default for ``TS_MAX_REQUEST_SIZE``."""
 
 # Models come as folders: there is no way out for the download of another's code that a load request can ask for.
 _NO_DOWNLOADS = "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=1 -Dhttp.nonProxyHosts= " + (
@@ -47,6 +59,7 @@ _NO_DOWNLOADS = "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=1 -Dhttp.nonProxyHo
 )
 
 # Everything in one log, the workers' output with its tracebacks too; the server's own default is files in ``logs/``.
+# But nothing for each call, to write which takes longer than the rest of what the server does about it.
 _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration>
   <Appenders>
@@ -56,6 +69,7 @@ _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
     <Logger name="ACCESS_LOG" level="off"/>
     <Logger name="MMS_METRICS" level="off"/>
     <Logger name="MODEL_METRICS" level="off"/>
+    <Logger name="com.amazonaws.ml.mms.wlm.WorkerThread" level="warn"/>
     <Logger name="io.netty" level="error"/>
     <Root level="info"><AppenderRef ref="STDOUT"/></Root>
   </Loggers>
@@ -76,9 +90,16 @@ class MultiModelServer(HttpModelServer):
         super().__init__(container, work_dir)
         if container.repository not in HANDLERS:
             raise UnsupportedImage(f"there is no handler for models of {container.repository!r} on Multi Model Server")
+        if container.repository == PYTORCH and importlib.util.find_spec("torch") is None:
+            raise UnsupportedImage("PyTorch is not installed: pip install 'multi-model-endpoint[local-pytorch]'")
         self._program = container.environment.get("SAGEMAKER_PROGRAM", "")
-        self._code = container.environment.get("SAGEMAKER_SUBMIT_DIRECTORY") or "/opt/ml/code"
-        self._handler = (_SCRIPT_HANDLERS if self._program else HANDLERS)[container.repository]
+        self._handler = HANDLERS[container.repository]
+        if container.repository == PYTORCH:
+            self._code = f"{MODEL_DIRECTORY}/code"
+        else:
+            self._code = container.environment.get("SAGEMAKER_SUBMIT_DIRECTORY") or "/opt/ml/code"
+            if self._program:
+                self._handler = _SCRIPT_HANDLERS[container.repository]
 
     def _prepare(self) -> Launch:
         importing = self._import_program()
@@ -86,7 +107,7 @@ class MultiModelServer(HttpModelServer):
         scratch = scratch_folder("mme-mms-")
         socket = scratch / "mms.sock"
         properties = scratch / "mms.properties"
-        properties.write_text(_configuration(self.container.environment), encoding="utf-8")
+        properties.write_text(_configuration(self.container), encoding="utf-8")
         logging = scratch / "log4j2.xml"
         logging.write_text(_LOGGING, encoding="utf-8")
         command = [sys.executable, "-m", "mms.model_server", "--start", "--foreground", "--model-store", "/"]
@@ -105,13 +126,13 @@ class MultiModelServer(HttpModelServer):
         A folder inside the image is looked for at the same path on this machine. The model's own folder is not there
         before its model is: then the load imports the program.
         """
-        if not self._program:
-            if self._handler in _SCRIPT_HANDLERS.values():
-                raise ServerError(
-                    "AWS's scikit-learn image imports a program when it starts, and dies without one: set "
-                    "SAGEMAKER_PROGRAM and SAGEMAKER_SUBMIT_DIRECTORY in the container's environment"
-                )
+        if self._handler not in _SCRIPT_HANDLERS.values():
             return []
+        if not self._program:
+            raise ServerError(
+                "AWS's scikit-learn image imports a program when it starts, and dies without one: set "
+                "SAGEMAKER_PROGRAM and SAGEMAKER_SUBMIT_DIRECTORY in the container's environment"
+            )
         if in_model(self._code) and not self.container.multi_model:
             return []
         if not os.path.isdir(self._code):
@@ -120,6 +141,17 @@ class MultiModelServer(HttpModelServer):
                 f"the program {self._program!r} is imported from it when the container starts"
             )
         return [sys.executable, "-m", "mme_local.servers.handlers.import_program", self._code, self._program]
+
+    async def load(self, name: str, target_model: str, directory: Path) -> None:
+        """See ``ContainerServer``; AWS's PyTorch image heeds the requirements of a container's only model alone."""
+        if self.container.repository == PYTORCH and not self.container.multi_model:
+            missing = unmet(directory / "code" / "requirements.txt")
+            if missing:
+                raise ServerError(
+                    f"code/requirements.txt asks for {', '.join(missing)}: AWS's image installs it when it starts, "
+                    "nothing is installed here by itself; install it beside mme-local"
+                )
+        await super().load(name, target_model, directory)
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """See ``ContainerServer``; of a worker's two processes the server starts only one again, the second."""
@@ -148,13 +180,14 @@ def _kill_workers(processes: Iterable[psutil.Process], key: str) -> None:
                 process.kill()
 
 
-def _configuration(environment: Mapping[str, str]) -> str:
+def _configuration(container: ContainerSpec) -> str:
     """The inference toolkit's own properties for multi-model endpoints, and what differs here."""
     toolkit = importlib.util.find_spec("sagemaker_inference")
     if toolkit is None or toolkit.origin is None:
         raise ServerError("sagemaker-inference is not installed: pip install 'multi-model-endpoint[local]'")
     text = Path(toolkit.origin).with_name("etc").joinpath("mme-mms.properties").read_text(encoding="utf-8")
-    size = _max_request_size(environment)
+    environment = container.environment
+    size = _max_request_size(container)
     # bodies for the workers of all processors and twice as many in the queue, as the scikit-learn image reckons
     bodies = 3 * (os.cpu_count() or 1) * size // 1024**2
     heap = environment.get("SAGEMAKER_MAX_HEAP_SIZE", f"{max(256, bodies * 6 // 5 + 128)}m")
@@ -172,12 +205,14 @@ def _configuration(environment: Mapping[str, str]) -> str:
     return text + "\n" + "".join(f"{name}={value}\n" for name, value in own.items())
 
 
-def _max_request_size(environment: Mapping[str, str]) -> int:
-    value = environment.get("MAX_CONTENT_LENGTH", str(_CONTENT_LENGTH))
+def _max_request_size(container: ContainerSpec) -> int:
+    pytorch = container.repository == PYTORCH
+    variable = "TS_MAX_REQUEST_SIZE" if pytorch else "MAX_CONTENT_LENGTH"
+    value = container.environment.get(variable, str(_TORCHSERVE_REQUEST if pytorch else _CONTENT_LENGTH))
     try:
-        return min(int(value), _LONGEST_CONTENT)
+        return int(value) if pytorch else min(int(value), _LONGEST_CONTENT)
     except ValueError:
-        raise ServerError(f"MAX_CONTENT_LENGTH must be a number of bytes, got {value!r}") from None
+        raise ServerError(f"{variable} must be a number of bytes, got {value!r}") from None
 
 
 def _java_home() -> str:

@@ -79,10 +79,16 @@ class LocalEndpoint:
         """End it and its model servers, and wait for that.
 
         Raises:
-            subprocess.TimeoutExpired: If it does not end within 30 seconds.
+            subprocess.TimeoutExpired: If it does not end within 30 seconds; then it is killed, its model servers end
+                with it, and the next start removes its working folder.
         """
         self.process.terminate()
-        self.process.wait(_STOP_SECONDS)
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
 
 def start(*options: str, log: Path, **settings: Any) -> LocalEndpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -156,22 +156,11 @@ class World:
         return self.count
 
 
-Story = Callable[[World], Coroutine[Any, Any, None]]
-
-
 @pytest.fixture
-def play() -> Callable[[Story], None]:
-    """Run a story in a new world."""
-
-    def run(story: Story) -> None:
-        async def main() -> None:
-            world = World()
-            await world.build()
-            await story(world)
-
-        asyncio.run(main())
-
-    return run
+async def world() -> World:
+    world = World()
+    await world.build()
+    return world
 
 
 @pytest.fixture

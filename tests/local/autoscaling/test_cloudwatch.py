@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,7 +36,7 @@ def publish(control_plane: Any) -> Callable[..., None]:
     return put
 
 
-def test_a_minute_that_is_not_the_clocks(local: LocalCloudWatch, publish: Callable[..., None]) -> None:
+async def test_a_minute_that_is_not_the_clocks(local: LocalCloudWatch, publish: Callable[..., None]) -> None:
     # half a minute into one of the clock's
     end = time.time() // 60 * 60 - 30
     for seconds, value in ((-61, 100.0), (-59, 1.0), (-31, 2.0), (-29, 3.0), (-1, 6.0), (1, 100.0)):
@@ -47,12 +46,12 @@ def test_a_minute_that_is_not_the_clocks(local: LocalCloudWatch, publish: Callab
     async def read(statistic: str, name: str = "Spread") -> float | None:
         return await local.value(SCOPE, Metric("Mine", name, DIMENSIONS, statistic), end)
 
-    found = {name: asyncio.run(read(name)) for name in ("Sum", "Average", "Minimum", "Maximum", "SampleCount")}
+    found = {name: await read(name) for name in ("Sum", "Average", "Minimum", "Maximum", "SampleCount")}
     assert found == {"Sum": 12.0, "Average": 3.0, "Minimum": 1.0, "Maximum": 6.0, "SampleCount": 4.0}
-    assert asyncio.run(read("Sum", "Nothing")) is None
+    assert await read("Sum", "Nothing") is None
 
 
-def test_alarms_that_fire(local: LocalCloudWatch, control_plane: Any, publish: Callable[..., None]) -> None:
+async def test_alarms_that_fire(local: LocalCloudWatch, control_plane: Any, publish: Callable[..., None]) -> None:
     client = control_plane.client("cloudwatch")
     arn = "arn:aws:autoscaling:us-east-1:000000000000:scalingPolicy:1:resource/sagemaker/x:policyName/y"
     for name, threshold in (("fires", 5.0), ("rests", 500.0)):
@@ -70,6 +69,6 @@ def test_alarms_that_fire(local: LocalCloudWatch, control_plane: Any, publish: C
         )
     publish("Queue", 9.0, time.time())
     expected = Alarm("fires", Metric("Mine", "Queue", DIMENSIONS, "Maximum"), 5.0, (arn,))
-    firing = asyncio.run(local.alarms(SCOPE))
+    firing = await local.alarms(SCOPE)
     client.delete_alarms(AlarmNames=["fires", "rests"])
     assert list(firing) == [expected]

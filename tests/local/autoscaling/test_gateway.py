@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from typing import Any
 
@@ -14,7 +13,7 @@ from mme_local.ministack.gateway import Gateway
 MOVED = "MiniStack has changed: go through mme_local/ministack/gateway.py before raising the pin"
 
 
-def test_the_service_and_its_types_are_plugged_in() -> None:
+async def test_the_service_and_its_types_are_plugged_in() -> None:
     gateway = Gateway(NoServers(), Credentials.random(), lambda: None)
     assert gateway.sagemaker.endpoints.scaling is gateway.autoscaling
     app: Any = importlib.import_module("ministack.app")
@@ -24,7 +23,7 @@ def test_the_service_and_its_types_are_plugged_in() -> None:
     target = {"x-amz-target": "AnyScaleFrontendService.DescribeScalableTargets"}
     assert router.detect_service("POST", "/", target, {}) == SERVICE, MOVED
     assert router._KNOWN_AWS_SERVICE_NAMES is None, "the slow look-up in all service models was not avoided"
-    answer = asyncio.run(app.SERVICE_HANDLERS[SERVICE]("POST", "/", target, b'{"ServiceNamespace": "ecs"}', {}))
+    answer = await app.SERVICE_HANDLERS[SERVICE]("POST", "/", target, b'{"ServiceNamespace": "ecs"}', {})
     assert (answer[0], b"ValidationException" in answer[2]) == (400, True)
     for kind in TYPES:
         assert set(provisioners._RESOURCE_HANDLERS[kind.name]) == {"create", "update", "delete"}, MOVED

@@ -13,9 +13,7 @@ from mme_local.autoscaling import TYPES, Provisioner
 from mme_local.autoscaling.schedules import Schedule
 from mme_local.aws.errors import ValidationError
 
-from .conftest import SCOPE
-
-Play = Callable[[Callable[..., Any]], None]
+from .conftest import SCOPE, World
 
 
 def epoch(text: str) -> float:
@@ -82,81 +80,69 @@ def test_refuses_what_is_no_schedule(expression: str, zone: str) -> None:
         Schedule.parsed(expression, zone, NOON, None)
 
 
-def put(world: Any, schedule: str, name: str = "night", **more: Any) -> None:
+def put(world: World, schedule: str, name: str = "night", **more: Any) -> None:
     world.call("PutScheduledAction", ScheduledActionName=name, Schedule=schedule, **more)
 
 
-def bounds(world: Any) -> tuple[int, int]:
+def bounds(world: World) -> tuple[int, int]:
     (target,) = world.call("DescribeScalableTargets")["ScalableTargets"]
     return target["MinCapacity"], target["MaxCapacity"]
 
 
-def test_a_rate_changes_the_bounds_again_and_again(play: Play) -> None:
-    async def story(world: Any) -> None:
-        world.register(1, 10)
-        put(world, "rate(1 minute)", ScalableTargetAction={"MinCapacity": 4})
-        assert await world.look(1) == 2
-        assert await world.look(59) == 4
-        assert bounds(world) == (4, 10)
-        assert world.activities()[0]["Cause"] == "scheduled action name night was triggered"
-        world.register(1, 10)
-        assert await world.look(30) == 4
-        assert bounds(world) == (1, 10)
-        await world.look(600)
-        assert bounds(world) == (4, 10)
-
-    play(story)
+async def test_a_rate_changes_the_bounds_again_and_again(world: World) -> None:
+    world.register(1, 10)
+    put(world, "rate(1 minute)", ScalableTargetAction={"MinCapacity": 4})
+    assert await world.look(1) == 2
+    assert await world.look(59) == 4
+    assert bounds(world) == (4, 10)
+    assert world.activities()[0]["Cause"] == "scheduled action name night was triggered"
+    world.register(1, 10)
+    assert await world.look(30) == 4
+    assert bounds(world) == (1, 10)
+    await world.look(600)
+    assert bounds(world) == (4, 10)
 
 
-def test_one_bound_moves_the_other_along(play: Play) -> None:
-    async def story(world: Any) -> None:
-        world.register(2, 4)
-        put(world, "rate(1 minute)", ScalableTargetAction={"MinCapacity": 6})
-        put(world, "rate(2 minutes)", "later", ScalableTargetAction={"MaxCapacity": 1})
-        assert await world.look(60) == 6
-        assert bounds(world) == (6, 6)
-        world.call("DeleteScheduledAction", ScheduledActionName="night")
-        assert await world.look(60) == 1
-        assert bounds(world) == (1, 1)
-
-    play(story)
+async def test_one_bound_moves_the_other_along(world: World) -> None:
+    world.register(2, 4)
+    put(world, "rate(1 minute)", ScalableTargetAction={"MinCapacity": 6})
+    put(world, "rate(2 minutes)", "later", ScalableTargetAction={"MaxCapacity": 1})
+    assert await world.look(60) == 6
+    assert bounds(world) == (6, 6)
+    world.call("DeleteScheduledAction", ScheduledActionName="night")
+    assert await world.look(60) == 1
+    assert bounds(world) == (1, 1)
 
 
-def test_a_suspended_schedule_does_nothing(play: Play) -> None:
-    async def story(world: Any) -> None:
-        world.register(1, 10, SuspendedState={"ScheduledScalingSuspended": True})
-        put(world, "rate(1 minute)", ScalableTargetAction={"MinCapacity": 4})
-        assert await world.look(60) == 2
-        assert bounds(world) == (1, 10)
-
-    play(story)
+async def test_a_suspended_schedule_does_nothing(world: World) -> None:
+    world.register(1, 10, SuspendedState={"ScheduledScalingSuspended": True})
+    put(world, "rate(1 minute)", ScalableTargetAction={"MinCapacity": 4})
+    assert await world.look(60) == 2
+    assert bounds(world) == (1, 10)
 
 
-def test_describes_and_deletes_actions(play: Play, refused: Callable[..., str]) -> None:
-    async def story(world: Any) -> None:
-        world.register(1, 10)
-        action = {"MinCapacity": 1, "MaxCapacity": 3}
-        put(world, "cron(0 9 * * ? *)", Timezone="Europe/Berlin", ScalableTargetAction=action)
-        (found,) = world.call("DescribeScheduledActions")["ScheduledActions"]
-        assert found["ScheduledActionARN"].startswith("arn:aws:autoscaling:us-east-1:000000000000:scheduledAction:")
-        assert found["ScheduledActionARN"].endswith(
-            ":resource/sagemaker/endpoint/e/variant/AllTraffic:scheduledActionName/night"
-        )
-        assert (found["Schedule"], found["Timezone"]) == ("cron(0 9 * * ? *)", "Europe/Berlin")
-        assert found["ScalableTargetAction"] == action
-        put(world, "rate(1 day)", ScalableTargetAction=action)
-        (changed,) = world.call("DescribeScheduledActions", ScheduledActionNames=["night"])["ScheduledActions"]
-        assert changed["ScheduledActionARN"] == found["ScheduledActionARN"]
-        assert "Timezone" not in changed
-        world.call("DeleteScheduledAction", ScheduledActionName="night")
-        assert world.call("DescribeScheduledActions")["ScheduledActions"] == []
-        assert refused(world.call, "DeleteScheduledAction", ScheduledActionName="night") == (
-            "ObjectNotFoundException: No scheduled action found for service namespace: sagemaker,"
-            " resource ID: endpoint/e/variant/AllTraffic, scalable dimension: sagemaker:variant:DesiredInstanceCount,"
-            " scheduled action name: night"
-        )
-
-    play(story)
+async def test_describes_and_deletes_actions(world: World, refused: Callable[..., str]) -> None:
+    world.register(1, 10)
+    action = {"MinCapacity": 1, "MaxCapacity": 3}
+    put(world, "cron(0 9 * * ? *)", Timezone="Europe/Berlin", ScalableTargetAction=action)
+    (found,) = world.call("DescribeScheduledActions")["ScheduledActions"]
+    assert found["ScheduledActionARN"].startswith("arn:aws:autoscaling:us-east-1:000000000000:scheduledAction:")
+    assert found["ScheduledActionARN"].endswith(
+        ":resource/sagemaker/endpoint/e/variant/AllTraffic:scheduledActionName/night"
+    )
+    assert (found["Schedule"], found["Timezone"]) == ("cron(0 9 * * ? *)", "Europe/Berlin")
+    assert found["ScalableTargetAction"] == action
+    put(world, "rate(1 day)", ScalableTargetAction=action)
+    (changed,) = world.call("DescribeScheduledActions", ScheduledActionNames=["night"])["ScheduledActions"]
+    assert changed["ScheduledActionARN"] == found["ScheduledActionARN"]
+    assert "Timezone" not in changed
+    world.call("DeleteScheduledAction", ScheduledActionName="night")
+    assert world.call("DescribeScheduledActions")["ScheduledActions"] == []
+    assert refused(world.call, "DeleteScheduledAction", ScheduledActionName="night") == (
+        "ObjectNotFoundException: No scheduled action found for service namespace: sagemaker,"
+        " resource ID: endpoint/e/variant/AllTraffic, scalable dimension: sagemaker:variant:DesiredInstanceCount,"
+        " scheduled action name: night"
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,55 +156,48 @@ def test_describes_and_deletes_actions(play: Play, refused: Callable[..., str]) 
         {"Schedule": "rate(1 minute)", "EndTime": 5, "ScalableTargetAction": {"MinCapacity": 1}},
     ],
 )
-def test_refuses_actions_that_could_not_run(play: Play, refused: Callable[..., str], members: dict[str, Any]) -> None:
-    async def story(world: Any) -> None:
-        world.register()
-        answer = refused(world.call, "PutScheduledAction", ScheduledActionName="x", **members)
-        assert answer.startswith("ValidationException: ")
-
-    play(story)
-
-
-def test_a_count_outside_of_the_bounds_is_changed_at_registration(play: Play) -> None:
-    async def story(world: Any) -> None:
-        world.register(3, 5)
-        await world.settle()
-        assert world.count == 3
-        assert world.activities()[0]["Cause"] == "minimum capacity was set to 3"
-        world.register(1, 2)
-        await world.settle()
-        assert world.count == 2
-        assert world.activities()[0]["Cause"] == "maximum capacity was set to 2"
-
-    play(story)
+async def test_refuses_actions_that_could_not_run(
+    world: World, refused: Callable[..., str], members: dict[str, Any]
+) -> None:
+    world.register()
+    answer = refused(world.call, "PutScheduledAction", ScheduledActionName="x", **members)
+    assert answer.startswith("ValidationException: ")
 
 
-def test_a_stacks_update_of_something_else_does_not_disturb_a_rate(play: Play) -> None:
-    async def story(world: Any) -> None:
-        provisioner = Provisioner(world.service, lambda: SCOPE)
-        provisioner.attach(asyncio.get_running_loop())
-        action = {
-            "ScheduledActionName": "often",
-            "Schedule": "rate(1 hour)",
-            "ScalableTargetAction": {"MinCapacity": 4},
-        }
-        properties = {
-            "ServiceNamespace": "sagemaker",
-            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-            "ResourceId": world.resource,
-            "MinCapacity": 1,
-            "MaxCapacity": 5,
-            "ScheduledActions": [action],
-        }
-        target_id, _ = await asyncio.to_thread(provisioner.create, TYPES[0], "Target", properties, "Stack")
-        world.now += 1800
-        new = {**properties, "MaxCapacity": 6}
-        await asyncio.to_thread(provisioner.update, TYPES[0], target_id, properties, new)
-        assert await world.look(1800) == 4
-        world.register(1)
-        faster = {**new, "ScheduledActions": [{**action, "Schedule": "rate(1 minute)"}]}
-        await asyncio.to_thread(provisioner.update, TYPES[0], target_id, new, faster)
-        assert await world.look(60) == 4
-        assert bounds(world) == (4, 6)
+async def test_a_count_outside_of_the_bounds_is_changed_at_registration(world: World) -> None:
+    world.register(3, 5)
+    await world.settle()
+    assert world.count == 3
+    assert world.activities()[0]["Cause"] == "minimum capacity was set to 3"
+    world.register(1, 2)
+    await world.settle()
+    assert world.count == 2
+    assert world.activities()[0]["Cause"] == "maximum capacity was set to 2"
 
-    play(story)
+
+async def test_a_stacks_update_of_something_else_does_not_disturb_a_rate(world: World) -> None:
+    provisioner = Provisioner(world.service, lambda: SCOPE)
+    provisioner.attach(asyncio.get_running_loop())
+    action = {
+        "ScheduledActionName": "often",
+        "Schedule": "rate(1 hour)",
+        "ScalableTargetAction": {"MinCapacity": 4},
+    }
+    properties = {
+        "ServiceNamespace": "sagemaker",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        "ResourceId": world.resource,
+        "MinCapacity": 1,
+        "MaxCapacity": 5,
+        "ScheduledActions": [action],
+    }
+    target_id, _ = await asyncio.to_thread(provisioner.create, TYPES[0], "Target", properties, "Stack")
+    world.now += 1800
+    new = {**properties, "MaxCapacity": 6}
+    await asyncio.to_thread(provisioner.update, TYPES[0], target_id, properties, new)
+    assert await world.look(1800) == 4
+    world.register(1)
+    faster = {**new, "ScheduledActions": [{**action, "Schedule": "rate(1 minute)"}]}
+    await asyncio.to_thread(provisioner.update, TYPES[0], target_id, new, faster)
+    assert await world.look(60) == 4
+    assert bounds(world) == (4, 6)

@@ -237,7 +237,9 @@ def test_every_answer_has_the_shape_of_the_service_model(control_plane: Any, mak
     service = get_session().get_service_model("sagemaker")
     for operation, request in requests.items():
         answer = _raw(control_plane, operation, request)
-        report = ParamValidator().validate(answer, service.operation_model(operation).output_shape)
+        shape = service.operation_model(operation).output_shape
+        assert shape is not None
+        report = ParamValidator().validate(answer, shape)
         assert not report.has_errors(), f"{operation}: {report.generate_report()}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from mme_local.aws.scope import Scope
 from mme_local.hosting.plane import HostingError, NoServers
 from mme_local.hosting.spec import EndpointSpec
 from mme_local.sagemaker import SageMaker, ValidationError
+from mme_local.sagemaker.permissions import Roles
 
 SCOPE = Scope("000000000000", "us-east-1")
 ROLE = "arn:aws:iam::000000000000:role/Models"
@@ -85,7 +86,7 @@ class FakeAlarms:
 class Stage:
     """A service with an endpoint of one variant in service."""
 
-    def __init__(self, shapes: Any, count: int, roles: Any = None) -> None:
+    def __init__(self, shapes: Any, count: int = 4, roles: Roles | None = None) -> None:
         self.shapes = shapes
         self.clock = FakeClock()
         self.hosting = RecordingHosting(self.clock)
@@ -120,19 +121,9 @@ class Stage:
         return await self.settled()
 
 
-Scenario = Callable[[Stage], Coroutine[Any, Any, None]]
-Play = Callable[..., None]
-
-
 @pytest.fixture
-def play(shapes: Any) -> Play:
-    def run(scenario: Scenario, count: int = 4, roles: Any = None) -> None:
-        async def main() -> None:
-            await scenario(Stage(shapes, count, roles))
-
-        asyncio.run(main())
-
-    return run
+async def stage(shapes: Any) -> Stage:
+    return Stage(shapes)
 
 
 def percent(value: int) -> dict[str, Any]:
@@ -172,158 +163,124 @@ def alarmed(policy: dict[str, Any], *names: str) -> dict[str, Any]:
     return {**policy, "AutoRollbackConfiguration": {"Alarms": alarms}}
 
 
-def test_all_at_once_waits_twice_before_the_old_fleet_goes(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        answer = await stage.update(blue_green("ALL_AT_ONCE", wait=60, termination=30))
-        assert stage.hosting.calls == [(0, "begin", "two", 4), (0, "shift", 1), (90, "finish", "new")]
-        assert answer["EndpointStatus"] == "InService"
-        assert answer["EndpointConfigName"] == "two"
-        assert "PendingDeploymentSummary" not in answer
-        assert answer["LastDeploymentConfig"] == blue_green("ALL_AT_ONCE", wait=60, termination=30)
-
-    play(scenario)
+async def test_all_at_once_waits_twice_before_the_old_fleet_goes(stage: Stage) -> None:
+    answer = await stage.update(blue_green("ALL_AT_ONCE", wait=60, termination=30))
+    assert stage.hosting.calls == [(0, "begin", "two", 4), (0, "shift", 1), (90, "finish", "new")]
+    assert answer["EndpointStatus"] == "InService"
+    assert answer["EndpointConfigName"] == "two"
+    assert "PendingDeploymentSummary" not in answer
+    assert answer["LastDeploymentConfig"] == blue_green("ALL_AT_ONCE", wait=60, termination=30)
 
 
-def test_a_canary_takes_two_steps(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        await stage.update(canary(percent(25), wait=100, termination=20))
-        assert stage.hosting.calls == [
-            (0, "begin", "two", 4),
-            (0, "shift", 0.25),
-            (100, "shift", 1),
-            (120, "finish", "new"),
-        ]
-
-    play(scenario)
+async def test_a_canary_takes_two_steps(stage: Stage) -> None:
+    await stage.update(canary(percent(25), wait=100, termination=20))
+    assert stage.hosting.calls == [
+        (0, "begin", "two", 4),
+        (0, "shift", 0.25),
+        (100, "shift", 1),
+        (120, "finish", "new"),
+    ]
 
 
-def test_a_percentage_is_rounded_down_to_whole_instances_of_which_there_is_one(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        await stage.update(canary(percent(10)))
-        assert stage.hosting.calls[1] == (0, "shift", 0.25)
-        await stage.update(canary(percent(49)), "one")
-        assert stage.hosting.calls[1][2] == 0.25
-
-    play(scenario)
+async def test_a_percentage_is_rounded_down_to_whole_instances_of_which_there_is_one(stage: Stage) -> None:
+    await stage.update(canary(percent(10)))
+    assert stage.hosting.calls[1] == (0, "shift", 0.25)
+    await stage.update(canary(percent(49)), "one")
+    assert stage.hosting.calls[1][2] == 0.25
 
 
-def test_linear_takes_equal_steps(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        await stage.update(linear(count_of(2), wait=10))
-        shifts = [call for call in stage.hosting.calls if call[1] == "shift"]
-        assert shifts == [(0, "shift", 0.4), (10, "shift", 0.8), (20, "shift", 1)]
-
-    play(scenario, 5)
+async def test_linear_takes_equal_steps(shapes: Any) -> None:
+    stage = Stage(shapes, 5)
+    await stage.update(linear(count_of(2), wait=10))
+    shifts = [call for call in stage.hosting.calls if call[1] == "shift"]
+    assert shifts == [(0, "shift", 0.4), (10, "shift", 0.8), (20, "shift", 1)]
 
 
-def test_rolling_replaces_batch_by_batch(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        await stage.update(rolling(count_of(2), wait=10))
-        assert stage.hosting.calls == [
-            (0, "begin", "two", 2),
-            (0, "shift", 0.4),
-            (10, "old", 3),
-            (10, "new", 4),
-            (10, "shift", 0.8),
-            (20, "old", 1),
-            (20, "new", 5),
-            (20, "shift", 1),
-            (30, "finish", "new"),
-        ]
-        assert stage.describe()["ProductionVariants"][0]["CurrentInstanceCount"] == 5
-
-    play(scenario, 5)
+async def test_rolling_replaces_batch_by_batch(shapes: Any) -> None:
+    stage = Stage(shapes, 5)
+    await stage.update(rolling(count_of(2), wait=10))
+    assert stage.hosting.calls == [
+        (0, "begin", "two", 2),
+        (0, "shift", 0.4),
+        (10, "old", 3),
+        (10, "new", 4),
+        (10, "shift", 0.8),
+        (20, "old", 1),
+        (20, "new", 5),
+        (20, "shift", 1),
+        (30, "finish", "new"),
+    ]
+    assert stage.describe()["ProductionVariants"][0]["CurrentInstanceCount"] == 5
 
 
-def test_an_update_without_a_policy_is_left_to_the_data_plane(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        await stage.update({})
-        assert stage.hosting.calls == [(0, "deploy", "two")]
-
-    play(scenario)
+async def test_an_update_without_a_policy_is_left_to_the_data_plane(stage: Stage) -> None:
+    await stage.update({})
+    assert stage.hosting.calls == [(0, "deploy", "two")]
 
 
-def test_alarms_without_a_policy_are_looked_at_when_all_traffic_has_moved(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        await stage.update(alarmed({}))
-        assert stage.hosting.calls == [(0, "begin", "two", 4), (0, "shift", 1), (0, "finish", "new")]
-        assert set(stage.alarms.asked) == {SCOPE}
-
-    play(scenario)
+async def test_alarms_without_a_policy_are_looked_at_when_all_traffic_has_moved(stage: Stage) -> None:
+    await stage.update(alarmed({}))
+    assert stage.hosting.calls == [(0, "begin", "two", 4), (0, "shift", 1), (0, "finish", "new")]
+    assert set(stage.alarms.asked) == {SCOPE}
 
 
 @pytest.mark.parametrize("off_at", [7, 101, 119])
-def test_an_alarm_sends_all_traffic_back(play: Play, off_at: int) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.alarms.off_at["errors"] = off_at
-        answer = await stage.update(alarmed(canary(percent(25), wait=100, termination=20)))
-        *before, resized, back, finished = stage.hosting.calls
-        assert resized[1:] == ("old", 4)
-        assert back[1:] == ("shift", 0)
-        assert finished[1:] == ("finish", "old")
-        assert [call[2] for call in before if call[1] == "shift"] == ([0.25] if off_at < 100 else [0.25, 1])
-        assert 0 <= back[0] - off_at <= 2
-        assert answer["EndpointStatus"] == "InService"
-        assert answer["EndpointConfigName"] == "one"
-        assert "errors" in answer["FailureReason"]
-        assert "PendingDeploymentSummary" not in answer
-        assert (await stage.update(canary(percent(25))))["EndpointConfigName"] == "two"
-        assert "FailureReason" not in stage.describe()
-
-    play(scenario)
+async def test_an_alarm_sends_all_traffic_back(stage: Stage, off_at: int) -> None:
+    stage.alarms.off_at["errors"] = off_at
+    answer = await stage.update(alarmed(canary(percent(25), wait=100, termination=20)))
+    *before, resized, back, finished = stage.hosting.calls
+    assert resized[1:] == ("old", 4)
+    assert back[1:] == ("shift", 0)
+    assert finished[1:] == ("finish", "old")
+    assert [call[2] for call in before if call[1] == "shift"] == ([0.25] if off_at < 100 else [0.25, 1])
+    assert 0 <= back[0] - off_at <= 2
+    assert answer["EndpointStatus"] == "InService"
+    assert answer["EndpointConfigName"] == "one"
+    assert "errors" in answer["FailureReason"]
+    assert "PendingDeploymentSummary" not in answer
+    assert (await stage.update(canary(percent(25))))["EndpointConfigName"] == "two"
+    assert "FailureReason" not in stage.describe()
 
 
-def test_rolling_goes_back_all_at_once_or_in_batches(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.alarms.off_at["errors"] = 15
-        await stage.update(alarmed(rolling(count_of(1), wait=10)))
-        assert stage.hosting.calls[-3:] == [(16, "old", 4), (16, "shift", 0), (16, "finish", "old")]
-        stage.alarms.off_at["errors"] = stage.clock.time + 15
-        await stage.update(alarmed(rolling(count_of(1), wait=10, RollbackMaximumBatchSize=count_of(1))))
-        assert [call[1:] for call in stage.hosting.calls[-6:]] == [
-            ("old", 3),
-            ("shift", 0.25),
-            ("new", 1),
-            ("old", 4),
-            ("shift", 0),
-            ("finish", "old"),
-        ]
-
-    play(scenario)
+async def test_rolling_goes_back_all_at_once_or_in_batches(stage: Stage) -> None:
+    stage.alarms.off_at["errors"] = 15
+    await stage.update(alarmed(rolling(count_of(1), wait=10)))
+    assert stage.hosting.calls[-3:] == [(16, "old", 4), (16, "shift", 0), (16, "finish", "old")]
+    stage.alarms.off_at["errors"] = stage.clock.time + 15
+    await stage.update(alarmed(rolling(count_of(1), wait=10, RollbackMaximumBatchSize=count_of(1))))
+    assert [call[1:] for call in stage.hosting.calls[-6:]] == [
+        ("old", 3),
+        ("shift", 0.25),
+        ("new", 1),
+        ("old", 4),
+        ("shift", 0),
+        ("finish", "old"),
+    ]
 
 
-def test_an_alarm_that_is_off_already_stops_the_deployment_before_it_starts(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.alarms.off_at["errors"] = 0
-        answer = await stage.update(alarmed(canary(percent(25))))
-        assert stage.hosting.calls == []
-        assert answer["EndpointConfigName"] == "one"
-        assert "errors were in the state ALARM before the deployment" in answer["FailureReason"]
-
-    play(scenario)
+async def test_an_alarm_that_is_off_already_stops_the_deployment_before_it_starts(stage: Stage) -> None:
+    stage.alarms.off_at["errors"] = 0
+    answer = await stage.update(alarmed(canary(percent(25))))
+    assert stage.hosting.calls == []
+    assert answer["EndpointConfigName"] == "one"
+    assert "errors were in the state ALARM before the deployment" in answer["FailureReason"]
 
 
-def test_an_alarm_that_does_not_exist_stops_the_deployment(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        answer = await stage.update(alarmed(canary(percent(25)), "errors", "nope"))
-        assert stage.hosting.calls == []
-        assert "nope do not exist" in answer["FailureReason"]
-
-    play(scenario)
+async def test_an_alarm_that_does_not_exist_stops_the_deployment(stage: Stage) -> None:
+    answer = await stage.update(alarmed(canary(percent(25)), "errors", "nope"))
+    assert stage.hosting.calls == []
+    assert "nope do not exist" in answer["FailureReason"]
 
 
-def test_alarms_that_cannot_be_seen_stop_the_deployment(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.alarms.error = TimeoutError("CloudWatch did not answer")
-        answer = await stage.update(alarmed(canary(percent(25))))
-        assert stage.hosting.calls == []
-        assert "could not be described: CloudWatch did not answer" in answer["FailureReason"]
-
-    play(scenario)
+async def test_alarms_that_cannot_be_seen_stop_the_deployment(stage: Stage) -> None:
+    stage.alarms.error = TimeoutError("CloudWatch did not answer")
+    answer = await stage.update(alarmed(canary(percent(25))))
+    assert stage.hosting.calls == []
+    assert "could not be described: CloudWatch did not answer" in answer["FailureReason"]
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_the_execution_role_must_be_allowed_to_look_at_each_alarm(play: Play, allowed: bool) -> None:
+async def test_the_execution_role_must_be_allowed_to_look_at_each_alarm(shapes: Any, allowed: bool) -> None:
     asked: list[str] = []
 
     class Roles:
@@ -337,131 +294,108 @@ def test_the_execution_role_must_be_allowed_to_look_at_each_alarm(play: Play, al
             asked.append(permission.resource)
             return allowed
 
-    async def scenario(stage: Stage) -> None:
-        answer = await stage.update(alarmed(blue_green("ALL_AT_ONCE")))
-        assert set(asked) == {"arn:aws:cloudwatch:us-east-1:000000000000:alarm:errors"}
-        assert answer["EndpointConfigName"] == ("two" if allowed else "one")
-        if not allowed:
-            assert stage.hosting.calls == []
-            assert "not authorized to perform: cloudwatch:DescribeAlarms" in answer["FailureReason"]
-
-    play(scenario, roles=Roles())
+    stage = Stage(shapes, roles=Roles())
+    answer = await stage.update(alarmed(blue_green("ALL_AT_ONCE")))
+    assert set(asked) == {"arn:aws:cloudwatch:us-east-1:000000000000:alarm:errors"}
+    assert answer["EndpointConfigName"] == ("two" if allowed else "one")
+    if not allowed:
+        assert stage.hosting.calls == []
+        assert "not authorized to perform: cloudwatch:DescribeAlarms" in answer["FailureReason"]
 
 
-def test_a_fleet_that_does_not_come_up_changes_nothing(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.hosting.fail_begin = "no ping"
-        answer = await stage.update(canary(percent(25)))
-        assert [call[1] for call in stage.hosting.calls] == ["begin"]
-        assert (answer["EndpointStatus"], answer["FailureReason"]) == ("InService", "no ping")
-
-    play(scenario)
+async def test_a_fleet_that_does_not_come_up_changes_nothing(stage: Stage) -> None:
+    stage.hosting.fail_begin = "no ping"
+    answer = await stage.update(canary(percent(25)))
+    assert [call[1] for call in stage.hosting.calls] == ["begin"]
+    assert (answer["EndpointStatus"], answer["FailureReason"]) == ("InService", "no ping")
 
 
-def test_a_batch_that_does_not_come_up_sends_rolling_back(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.hosting.fail_resize = "no ping"
-        answer = await stage.update(rolling(count_of(1), wait=10))
-        assert stage.hosting.calls[-3:] == [(10, "old", 4), (10, "shift", 0), (10, "finish", "old")]
-        assert answer["FailureReason"] == "no ping"
-
-    play(scenario)
+async def test_a_batch_that_does_not_come_up_sends_rolling_back(stage: Stage) -> None:
+    stage.hosting.fail_resize = "no ping"
+    answer = await stage.update(rolling(count_of(1), wait=10))
+    assert stage.hosting.calls[-3:] == [(10, "old", 4), (10, "shift", 0), (10, "finish", "old")]
+    assert answer["FailureReason"] == "no ping"
 
 
-def test_a_fault_of_ours_leaves_no_endpoint_between_its_fleets(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        shift = stage.hosting.shift
+async def test_a_fault_of_ours_leaves_no_endpoint_between_its_fleets(stage: Stage) -> None:
+    shift = stage.hosting.shift
 
-        async def break_at_all(endpoint_name: str, share: float) -> None:
-            await shift(endpoint_name, share)
-            if share == 1:
-                raise ZeroDivisionError
+    async def break_at_all(endpoint_name: str, share: float) -> None:
+        await shift(endpoint_name, share)
+        if share == 1:
+            raise ZeroDivisionError
 
-        stage.hosting.shift = break_at_all  # type: ignore[method-assign]
-        answer = await stage.update(canary(percent(25), wait=10))
-        assert stage.hosting.calls[-2:] == [(10, "shift", 0), (10, "finish", "old")]
-        assert answer["EndpointStatus"] == "InService"
-        assert "ZeroDivisionError" in answer["FailureReason"]
-
-    play(scenario)
+    stage.hosting.shift = break_at_all  # type: ignore[method-assign]
+    answer = await stage.update(canary(percent(25), wait=10))
+    assert stage.hosting.calls[-2:] == [(10, "shift", 0), (10, "finish", "old")]
+    assert answer["EndpointStatus"] == "InService"
+    assert "ZeroDivisionError" in answer["FailureReason"]
 
 
-def test_an_old_fleet_that_cannot_grow_back_serves_as_it_is(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.hosting.fail_resize = "no ping"
-        resize = stage.hosting.resize
+async def test_an_old_fleet_that_cannot_grow_back_serves_as_it_is(stage: Stage) -> None:
+    stage.hosting.fail_resize = "no ping"
+    resize = stage.hosting.resize
 
-        async def none_grow(spec: EndpointSpec, *, new: bool) -> None:
-            await resize(spec, new=new)
-            if spec.variants[0].instance_count == 4:
-                raise HostingError("no room")
+    async def none_grow(spec: EndpointSpec, *, new: bool) -> None:
+        await resize(spec, new=new)
+        if spec.variants[0].instance_count == 4:
+            raise HostingError("no room")
 
-        stage.hosting.resize = none_grow  # type: ignore[method-assign]
-        answer = await stage.update(rolling(count_of(1), wait=10))
-        assert stage.hosting.calls[-2:] == [(10, "shift", 0), (10, "finish", "old")]
-        assert answer["FailureReason"] == "no ping; the old fleet went on with fewer instances: no room"
-
-    play(scenario)
+    stage.hosting.resize = none_grow  # type: ignore[method-assign]
+    answer = await stage.update(rolling(count_of(1), wait=10))
+    assert stage.hosting.calls[-2:] == [(10, "shift", 0), (10, "finish", "old")]
+    assert answer["FailureReason"] == "no ping; the old fleet went on with fewer instances: no room"
 
 
-def test_a_deployment_that_takes_too_long_goes_back(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        begin = stage.hosting.begin
+async def test_a_deployment_that_takes_too_long_goes_back(stage: Stage) -> None:
+    begin = stage.hosting.begin
 
-        async def slowly(spec: EndpointSpec) -> None:
-            await begin(spec)
-            stage.clock.time += 590
+    async def slowly(spec: EndpointSpec) -> None:
+        await begin(spec)
+        stage.clock.time += 590
 
-        stage.hosting.begin = slowly  # type: ignore[method-assign]
-        answer = await stage.update(canary(percent(25), wait=100, limit=600))
-        assert stage.hosting.calls[-1][1:] == ("finish", "old")
-        assert answer["FailureReason"] == "the deployment did not finish within 600 seconds"
-
-    play(scenario)
+    stage.hosting.begin = slowly  # type: ignore[method-assign]
+    answer = await stage.update(canary(percent(25), wait=100, limit=600))
+    assert stage.hosting.calls[-1][1:] == ("finish", "old")
+    assert answer["FailureReason"] == "the deployment did not finish within 600 seconds"
 
 
-def test_the_stages_are_described(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        seen: list[tuple[str, str]] = []
-        note = stage.hosting.note
+async def test_the_stages_are_described(stage: Stage) -> None:
+    seen: list[tuple[str, str]] = []
+    note = stage.hosting.note
 
-        def look(*call: Any) -> None:
-            note(*call)
-            pending = stage.describe()["PendingDeploymentSummary"]
-            (variant,) = pending["ProductionVariants"]
-            assert pending["EndpointConfigName"] == "two"
-            assert (variant["VariantName"], variant["InstanceType"]) == ("AllTraffic", "ml.m5.xlarge")
-            assert variant["DesiredInstanceCount"] == 4
-            (status,) = variant["VariantStatus"]
-            seen.append((call[0], status["Status"]))
+    def look(*call: Any) -> None:
+        note(*call)
+        pending = stage.describe()["PendingDeploymentSummary"]
+        (variant,) = pending["ProductionVariants"]
+        assert pending["EndpointConfigName"] == "two"
+        assert (variant["VariantName"], variant["InstanceType"]) == ("AllTraffic", "ml.m5.xlarge")
+        assert variant["DesiredInstanceCount"] == 4
+        (status,) = variant["VariantStatus"]
+        seen.append((call[0], status["Status"]))
 
-        await stage.settled()
-        stage.hosting.note = look  # type: ignore[method-assign]
-        policy = alarmed(canary(percent(25), wait=4))
-        stage.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="two", DeploymentConfig=policy)
-        await asyncio.sleep(0)
-        assert stage.describe()["EndpointStatus"] == "Updating"
-        await stage.settled()
-        assert seen == [
-            ("begin", "Creating"),
-            ("shift", "ActivatingTraffic"),
-            ("shift", "ActivatingTraffic"),
-            ("finish", "Deleting"),
-        ]
-
-    play(scenario)
+    await stage.settled()
+    stage.hosting.note = look  # type: ignore[method-assign]
+    policy = alarmed(canary(percent(25), wait=4))
+    stage.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="two", DeploymentConfig=policy)
+    await asyncio.sleep(0)
+    assert stage.describe()["EndpointStatus"] == "Updating"
+    await stage.settled()
+    assert seen == [
+        ("begin", "Creating"),
+        ("shift", "ActivatingTraffic"),
+        ("shift", "ActivatingTraffic"),
+        ("finish", "Deleting"),
+    ]
 
 
-def test_a_retained_policy_is_used_again(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        await stage.update(canary(percent(25)))
-        stage.hosting.calls.clear()
-        stage.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="one", RetainDeploymentConfig=True)
-        answer = await stage.settled()
-        assert [call[2] for call in stage.hosting.calls if call[1] == "shift"] == [0.25, 1]
-        assert answer["LastDeploymentConfig"] == canary(percent(25))
-
-    play(scenario)
+async def test_a_retained_policy_is_used_again(stage: Stage) -> None:
+    await stage.update(canary(percent(25)))
+    stage.hosting.calls.clear()
+    stage.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="one", RetainDeploymentConfig=True)
+    answer = await stage.settled()
+    assert [call[2] for call in stage.hosting.calls if call[1] == "shift"] == [0.25, 1]
+    assert answer["LastDeploymentConfig"] == canary(percent(25))
 
 
 @pytest.mark.parametrize(
@@ -487,59 +421,45 @@ def test_a_retained_policy_is_used_again(play: Play) -> None:
         (alarmed({}, *(str(number) for number in range(11))), "length less than or equal to 10"),
     ],
 )
-def test_a_policy_that_makes_no_sense_is_refused(play: Play, policy: dict[str, Any], message: str) -> None:
-    async def scenario(stage: Stage) -> None:
-        with pytest.raises(ValidationError, match=message):
-            await stage.update(policy)
-        assert stage.hosting.calls == []
-        with pytest.raises(ValidationError, match=message):
-            stage.call("CreateEndpoint", EndpointName="f", EndpointConfigName="one", DeploymentConfig=policy)
-
-    play(scenario)
+async def test_a_policy_that_makes_no_sense_is_refused(stage: Stage, policy: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        await stage.update(policy)
+    assert stage.hosting.calls == []
+    with pytest.raises(ValidationError, match=message):
+        stage.call("CreateEndpoint", EndpointName="f", EndpointConfigName="one", DeploymentConfig=policy)
 
 
 @pytest.mark.parametrize(
     "policy", [canary(percent(50)), canary(count_of(1)), linear(percent(10)), rolling(percent(50))]
 )
-def test_a_single_instance_cannot_be_divided(play: Play, policy: dict[str, Any]) -> None:
-    async def scenario(stage: Stage) -> None:
-        with pytest.raises(ValidationError, match="no such number of whole instances for variant AllTraffic with 1"):
-            await stage.update(policy)
-        assert (await stage.update(blue_green("ALL_AT_ONCE")))["EndpointConfigName"] == "two"
-
-    play(scenario, 1)
+async def test_a_single_instance_cannot_be_divided(shapes: Any, policy: dict[str, Any]) -> None:
+    stage = Stage(shapes, 1)
+    with pytest.raises(ValidationError, match="no such number of whole instances for variant AllTraffic with 1"):
+        await stage.update(policy)
+    assert (await stage.update(blue_green("ALL_AT_ONCE")))["EndpointConfigName"] == "two"
 
 
 @pytest.mark.parametrize("policy", [blue_green("ALL_AT_ONCE"), canary(percent(25)), rolling(percent(25))])
-def test_the_names_of_the_variants_must_stay(play: Play, policy: dict[str, Any]) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.config("renamed", VariantName="Other")
-        with pytest.raises(ValidationError, match=r"same variant names .* got AllTraffic and Other"):
-            await stage.update(policy, "renamed")
-        assert (await stage.update({}, "renamed"))["ProductionVariants"][0]["VariantName"] == "Other"
-
-    play(scenario)
+async def test_the_names_of_the_variants_must_stay(stage: Stage, policy: dict[str, Any]) -> None:
+    stage.config("renamed", VariantName="Other")
+    with pytest.raises(ValidationError, match=r"same variant names .* got AllTraffic and Other"):
+        await stage.update(policy, "renamed")
+    assert (await stage.update({}, "renamed"))["ProductionVariants"][0]["VariantName"] == "Other"
 
 
-def test_rolling_is_for_one_variant(play: Play, shapes: Any) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.config("both", shapes.variant("M", VariantName="Other"))
-        await stage.update({}, "both")
-        stage.config("both-again", shapes.variant("M", VariantName="Other", InitialInstanceCount=3))
-        with pytest.raises(ValidationError, match="not supported for endpoints with more than one variant"):
-            await stage.update(rolling(percent(50)), "both-again")
-        await stage.update(canary(count_of(1)), "both-again")
-        assert stage.hosting.calls[:2] == [(0, "begin", "both-again", 2, 3), (0, "shift", 0.4)]
-
-    play(scenario)
+async def test_rolling_is_for_one_variant(stage: Stage, shapes: Any) -> None:
+    stage.config("both", shapes.variant("M", VariantName="Other"))
+    await stage.update({}, "both")
+    stage.config("both-again", shapes.variant("M", VariantName="Other", InitialInstanceCount=3))
+    with pytest.raises(ValidationError, match="not supported for endpoints with more than one variant"):
+        await stage.update(rolling(percent(50)), "both-again")
+    await stage.update(canary(count_of(1)), "both-again")
+    assert stage.hosting.calls[:2] == [(0, "begin", "both-again", 2, 3), (0, "shift", 0.4)]
 
 
-def test_sizes_go_by_the_instances_that_are_kept(play: Play) -> None:
-    async def scenario(stage: Stage) -> None:
-        stage.config("small", InitialInstanceCount=1)
-        with pytest.raises(ValidationError, match="whole instances"):
-            await stage.update(canary(percent(25)), "small")
-        await stage.update(canary(percent(25)), "small", RetainAllVariantProperties=True)
-        assert stage.hosting.calls[0] == (0, "begin", "small", 4)
-
-    play(scenario)
+async def test_sizes_go_by_the_instances_that_are_kept(stage: Stage) -> None:
+    stage.config("small", InitialInstanceCount=1)
+    with pytest.raises(ValidationError, match="whole instances"):
+        await stage.update(canary(percent(25)), "small")
+    await stage.update(canary(percent(25)), "small", RetainAllVariantProperties=True)
+    assert stage.hosting.calls[0] == (0, "begin", "small", 4)

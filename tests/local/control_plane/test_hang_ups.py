@@ -29,41 +29,38 @@ class Slow(NoServers):
 
 
 @pytest.mark.parametrize("enforced", [False, True], ids=["policies are not evaluated", "policies are evaluated"])
-def test_a_call_ends_when_its_caller_hangs_up(enforced: bool) -> None:
-    async def main() -> None:
-        hosting, credentials = Slow(), Credentials.random()
-        gateway: Any = Gateway(hosting, credentials, lambda: None)
-        gateway.sagemaker.endpoints.invocable = lambda name: True
-        gateway._iam = SimpleNamespace(refusal=lambda *_: None) if enforced else None
-        signed = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/20260101/us-east-1/sagemaker/aws4_request"
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/endpoints/slow/invocations",
-            "raw_path": b"/endpoints/slow/invocations",
-            "query_string": b"",
-            "headers": [(b"host", b"127.0.0.1"), (b"authorization", signed.encode())],
-            "client": ("127.0.0.1", 1),
-        }
-        hung_up = asyncio.Event()
-        messages = [{"type": "http.request", "body": b"x"}]
-        sent: list[Any] = []
+async def test_a_call_ends_when_its_caller_hangs_up(enforced: bool) -> None:
+    hosting, credentials = Slow(), Credentials.random()
+    gateway: Any = Gateway(hosting, credentials, lambda: None)
+    gateway.sagemaker.endpoints.invocable = lambda name: True
+    gateway._iam = SimpleNamespace(refusal=lambda *_: None) if enforced else None
+    signed = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/20260101/us-east-1/sagemaker/aws4_request"
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/endpoints/slow/invocations",
+        "raw_path": b"/endpoints/slow/invocations",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", signed.encode())],
+        "client": ("127.0.0.1", 1),
+    }
+    hung_up = asyncio.Event()
+    messages = [{"type": "http.request", "body": b"x"}]
+    sent: list[Any] = []
 
-        async def receive() -> Any:
-            if messages:
-                return messages.pop()
-            await hung_up.wait()
-            return {"type": "http.disconnect"}
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await hung_up.wait()
+        return {"type": "http.disconnect"}
 
-        async def send(message: Any) -> None:
-            sent.append(message)
+    async def send(message: Any) -> None:
+        sent.append(message)
 
-        answering = asyncio.create_task(gateway(scope, receive, send))
-        await asyncio.wait({answering, asyncio.create_task(hosting.called.wait())}, return_when="FIRST_COMPLETED")
-        assert not answering.done(), sent
-        hung_up.set()
-        await asyncio.wait_for(answering, 10)
-        assert hosting.cancelled.is_set()
-        assert sent == []
-
-    asyncio.run(main())
+    answering = asyncio.create_task(gateway(scope, receive, send))
+    await asyncio.wait({answering, asyncio.create_task(hosting.called.wait())}, return_when="FIRST_COMPLETED")
+    assert not answering.done(), sent
+    hung_up.set()
+    await asyncio.wait_for(answering, 10)
+    assert hosting.cancelled.is_set()
+    assert sent == []

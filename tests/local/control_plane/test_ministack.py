@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import subprocess
@@ -73,49 +72,45 @@ def test_handlers_are_called_as_before(function: str, parameters: list[str]) -> 
     assert list(inspect.signature(getattr(provisioners, function)).parameters) == parameters, MOVED
 
 
-def test_the_service_is_in_the_table_of_services(gateway: Gateway) -> None:
+async def test_the_service_is_in_the_table_of_services(gateway: Gateway) -> None:
     app: Any = importlib.import_module("ministack.app")
     router: Any = importlib.import_module("ministack.core.router")
     target = {"x-amz-target": "SageMaker.CreateModel"}
     assert router.detect_service("POST", "/", target, {}) == "sagemaker", MOVED
     assert router._KNOWN_AWS_SERVICE_NAMES is None, "the slow look-up in all service models was not avoided"
-    answer = asyncio.run(app.SERVICE_HANDLERS["sagemaker"]("POST", "/", {"x-amz-target": "SageMaker.Nope"}, b"", {}))
+    answer = await app.SERVICE_HANDLERS["sagemaker"]("POST", "/", {"x-amz-target": "SageMaker.Nope"}, b"", {})
     assert answer[0] == 400, MOVED
     assert b"UnknownOperationException" in answer[2], MOVED
 
 
-def test_invocations_are_passed_on_byte_by_byte(gateway: Gateway) -> None:
+async def test_invocations_are_passed_on_byte_by_byte(gateway: Gateway) -> None:
     endpoint = "echo"
     body = bytes(range(256)) * 1000
+    scope = Scope("000000000000", "us-east-1")
+    call = gateway.sagemaker.call
+    call(scope, "CreateModel", {"ModelName": "M", "PrimaryContainer": {"Image": "i"}})
+    variant = {"VariantName": "V", "ModelName": "M", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    call(scope, "CreateEndpointConfig", {"EndpointConfigName": "C", "ProductionVariants": [variant]})
+    call(scope, "CreateEndpoint", {"EndpointName": endpoint, "EndpointConfigName": "C"})
+    operation = gateway.sagemaker.region(scope).endpoints.get(endpoint).operation
+    assert operation is not None
+    await operation
+    parts = [{"type": "http.request", "body": body[i::2], "more_body": i == 0} for i in (0, 1)]
+    sent: list[dict[str, Any]] = []
 
-    async def run() -> list[dict[str, Any]]:
-        scope = Scope("000000000000", "us-east-1")
-        call = gateway.sagemaker.call
-        call(scope, "CreateModel", {"ModelName": "M", "PrimaryContainer": {"Image": "i"}})
-        variant = {"VariantName": "V", "ModelName": "M", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-        call(scope, "CreateEndpointConfig", {"EndpointConfigName": "C", "ProductionVariants": [variant]})
-        call(scope, "CreateEndpoint", {"EndpointName": endpoint, "EndpointConfigName": "C"})
-        operation = gateway.sagemaker.region(scope).endpoints.get(endpoint).operation
-        assert operation is not None
-        await operation
-        parts = [{"type": "http.request", "body": body[i::2], "more_body": i == 0} for i in (0, 1)]
-        sent: list[dict[str, Any]] = []
+    async def receive() -> dict[str, Any]:
+        return parts.pop(0)
 
-        async def receive() -> dict[str, Any]:
-            return parts.pop(0)
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
 
-        async def send(message: Any) -> None:
-            sent.append(dict(message))
-
-        headers = [
-            (b"authorization", f"AWS4-HMAC-SHA256 Credential={CREDENTIALS.access_key}/day/region".encode()),
-            (b"x-amzn-sagemaker-target-model", "grün.tar.gz".encode("latin-1")),
-        ]
-        request = {"type": "http", "method": "POST", "path": f"/endpoints/{endpoint}/invocations", "headers": headers}
-        await gateway(request, receive, send)
-        return sent
-
-    start, answer = asyncio.run(run())
+    headers = [
+        (b"authorization", f"AWS4-HMAC-SHA256 Credential={CREDENTIALS.access_key}/day/region".encode()),
+        (b"x-amzn-sagemaker-target-model", "grün.tar.gz".encode("latin-1")),
+    ]
+    request = {"type": "http", "method": "POST", "path": f"/endpoints/{endpoint}/invocations", "headers": headers}
+    await gateway(request, receive, send)
+    start, answer = sent
     assert start["status"] == 200
     assert dict(start["headers"])[b"x-seen"] == "grün.tar.gz".encode("latin-1")
     assert answer["body"] == body[0::2] + body[1::2]
@@ -158,7 +153,7 @@ def test_alarms_look_at_their_own_dimensions_and_get_well(gateway: Gateway) -> N
     actions = ["alarm", "old_state", "new_state", "reason"]
     states, alarms = {}, []
     for config in ("old", "new"):
-        alarm = {
+        alarm: dict[str, Any] = {
             "AlarmName": config,
             "Namespace": "Guard",
             "MetricName": "Errors",

@@ -35,16 +35,17 @@ def test_describes_a_configuration_with_the_default_weight(sagemaker: Any, make:
 
 def test_unknown_names_get_sagemakers_error(sagemaker: Any) -> None:
     arn = "arn:aws:sagemaker:us-east-1:000000000000"
-    for call, text in (
-        (lambda: sagemaker.describe_model(ModelName="None"), f'Could not find model "{arn}:model/none".'),
+    for call, name, text in (
+        (sagemaker.describe_model, "ModelName", f'Could not find model "{arn}:model/none".'),
         (
-            lambda: sagemaker.delete_endpoint_config(EndpointConfigName="None"),
+            sagemaker.delete_endpoint_config,
+            "EndpointConfigName",
             f'Could not find endpoint configuration "{arn}:endpoint-config/none".',
         ),
-        (lambda: sagemaker.describe_endpoint(EndpointName="None"), f'Could not find endpoint "{arn}:endpoint/none".'),
+        (sagemaker.describe_endpoint, "EndpointName", f'Could not find endpoint "{arn}:endpoint/none".'),
     ):
         with pytest.raises(ClientError) as refused:
-            call()
+            call(**{name: "None"})
         assert error_of(refused) == ("ValidationException", text)
 
 

@@ -42,6 +42,7 @@ def tagged(value: str) -> dict[str, Any]:
 
 def test_a_stack_has_addresses_and_nat_gateways(stack: Any, ec2: Any) -> None:
     def gateway() -> dict[str, Any]:
+        found: dict[str, Any]
         (found,) = ec2.describe_nat_gateways(NatGatewayIds=[outputs["Gateway"]])["NatGateways"]
         return found
 

@@ -50,7 +50,9 @@ class Images:
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     if subprocess.run(["docker", "version"], capture_output=True).returncode != 0:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("docker version does not answer")
+        known = os.environ.get("MME_TESTS_WITHOUT_DOCKER")
+        silent = os.environ.get("CI") == "true" and not known
+        (pytest.fail if silent else pytest.skip)(known or "docker version does not answer")
     repository = f"mme-test-{os.getpid()}"
     names = Images(*(f"{repository}:{tag}" for tag in ("usual", "unlabelled", "user", "inside")))
     make(names.usual, tmp_path_factory.mktemp("image"))

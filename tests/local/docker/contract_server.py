@@ -60,7 +60,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/ping":
             self.answer(200, "")
         else:
-            self.answer(200, json.dumps({"models": [{"modelName": name, "modelUrl": url} for name, url in models.items()]}))
+            self.answer(
+                200, json.dumps({"models": [{"modelName": name, "modelUrl": url} for name, url in models.items()]})
+            )
 
     def do_DELETE(self) -> None:
         with lock:

@@ -10,17 +10,26 @@ from pathlib import Path
 
 PROGRAM = Path(__file__).with_name("contract_server.py")
 LABELS = tuple(f"com.amazonaws.sagemaker.capabilities.{name}=true" for name in ("multi-models", "accept-bind-to-port"))
-_LEFT_OUT = {f"config-{sys.version_info.major}.{sys.version_info.minor}-{sys.implementation._multiarch}", "test", "tests", "idlelib", "ensurepip", "lib2to3", "site-packages", "__pycache__", "tkinter"}
+_LEFT_OUT = {
+    "test",
+    "tests",
+    "idlelib",
+    "ensurepip",
+    "lib2to3",
+    "site-packages",
+    "__pycache__",
+    "tkinter",
+}
 
 
-def docker(*arguments: str, **settings: object) -> str:
+def docker(*arguments: str) -> str:
     """Run it, and return what it says."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
     return done.stdout.strip()
 
 
-def make(name: str, folder: Path, *, user: str = "root") -> None:
+def make(name: str, folder: Path) -> None:
     """An image with the program and both of SageMaker's labels."""
     archive = folder / "image.tar"
     with tarfile.open(archive, "w") as tar:
@@ -33,7 +42,7 @@ def make(name: str, folder: Path, *, user: str = "root") -> None:
     archive.unlink()
 
 
-def derive(base: str, name: str, *changes: str, architecture: str | None = None) -> None:
+def derive(base: str, name: str, *changes: str) -> None:
     """Another image, which differs by instructions of a Dockerfile."""
     container = docker("create", base)
     options = [part for change in changes for part in ("--change", change)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -164,7 +165,8 @@ def listener() -> Iterator[dict[str, Any]]:
 
 def test_an_isolated_container_gets_nowhere(site: Site, images: Images, listener: dict[str, Any]) -> None:
     isolated = site.deploy(multi_model(images.usual), isolated=True)
-    assert "OSError: [Errno 101] Network is unreachable" in site.call_refused(isolated, listener, "a")
+    # the one or the other, by Docker's version
+    assert re.search("Network is unreachable|timed out", site.call_refused(isolated, listener, "a"))
     assert "gaierror" in site.call_refused(isolated, {"do": "resolve", "host": "example.org"}, "a")
     assert site.call(isolated, model="a").startswith("a|")
     other = site.deploy(multi_model(images.usual))

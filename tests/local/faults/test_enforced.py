@@ -59,7 +59,7 @@ def guarded(
 
 def client(local: Any, service: str, key: str, secret: str) -> Any:
     return boto3.client(
-        service,
+        service,  # type: ignore[call-overload]  # the stubs know services by literal names
         endpoint_url=local.url,
         region_name="us-east-1",
         aws_access_key_id=key,

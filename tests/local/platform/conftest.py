@@ -14,7 +14,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pytest
 
 from mme_local.hosting.spec import ContainerSpec, EndpointSpec, VariantSpec
 from mme_local.platform import LocalHosting, Settings
+from mme_local.platform.instance import ServerFactory
 from mme_local.servers.base import LoadError, OutOfMemory, ServerBroken, ServerError, ServerResponse, UnsupportedImage
 
 DEADLINE = 10.0
@@ -142,13 +143,13 @@ class FakeServer:
 
     async def abandon(self, name: str) -> None:
         self._must_be_up()
-        target_model, _ = self.models[name]
         if not self.world.unloads_what_hangs:
-            raise ServerBroken(f"{target_model} hangs")
-        self.world.abandoned.append(target_model)
+            raise ServerBroken(f"{name} hangs")
+        if name in self.models:  # a load that hangs is abandoned, too
+            self.world.abandoned.append(self.models[name][0])
         self._cut_off(name)
         await asyncio.sleep(0)
-        del self.models[name]
+        self.models.pop(name, None)
 
     def _cut_off(self, name: str) -> None:
         for cut in self.cuts.pop(name, []):
@@ -213,7 +214,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 @pytest.fixture(name="pack")
-def pack_fixture() -> Callable[[Mapping[str, bytes]], bytes]:
+def pack_fixture() -> Pack:
     return pack
 
 
@@ -225,8 +226,13 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
+def assert_all_over(before: set[asyncio.Task[Any]]) -> None:
+    """No task is left that was not there before, but the one that runs the end of the calling fixture."""
+    assert len(asyncio.all_tasks() - before) == 1, asyncio.all_tasks() - before
+
+
 @pytest.fixture(name="until")
-def until_fixture() -> Callable[[Callable[[], object]], Coroutine[Any, Any, None]]:
+def until_fixture() -> Until:
     return until
 
 
@@ -322,27 +328,32 @@ class Endpoints:
         return await self.hosting.invoke(name, sent, body)
 
 
+Hosted = Callable[..., Endpoints]
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+Pack = Callable[[Mapping[str, bytes]], bytes]
+
+
 @pytest.fixture
-def run(
-    ministack: str, bucket: Bucket, world: World, tmp_path: Path
-) -> Callable[[Callable[[Endpoints], Coroutine[Any, Any, None]]], None]:
-    """Run a test's coroutine function on a hosting of its own, for so many seconds; keywords go to the hosting."""
+async def hosted(ministack: str, bucket: Bucket, world: World, tmp_path: Path) -> AsyncIterator[Hosted]:
+    """Make a hosting, which is closed after the test; keywords go to it."""
+    hostings: list[LocalHosting] = []
 
-    def runner(test: Callable[[Endpoints], Coroutine[Any, Any, None]], *, limit: float = 30, **options: Any) -> None:
-        async def main() -> None:
-            hosting = LocalHosting(
-                ministack,
-                tmp_path / "run",
-                **{"server_factory": world.make, "settings": Settings(publish_interval=3600), **options},
-            )
-            try:
-                await asyncio.wait_for(test(Endpoints(hosting, bucket)), limit)
-            finally:
-                await hosting.close()
-            assert not world.running
-            left = list((tmp_path / "run").rglob("*")) if (tmp_path / "run").exists() else []
-            assert left == []
+    def host(
+        server_factory: ServerFactory | None = world.make,
+        settings: Settings = Settings(publish_interval=3600),  # noqa: B008 - frozen
+        **options: Any,
+    ) -> Endpoints:
+        hosting = LocalHosting(ministack, tmp_path / "run", server_factory=server_factory, settings=settings, **options)
+        hostings.append(hosting)
+        return Endpoints(hosting, bucket)
 
-        asyncio.run(main())
+    yield host
+    for hosting in hostings:
+        await hosting.close()
+    assert not world.running
+    assert list((tmp_path / "run").rglob("*")) == []
 
-    return runner
+
+@pytest.fixture
+async def at(hosted: Hosted) -> Endpoints:
+    return hosted()

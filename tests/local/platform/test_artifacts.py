@@ -7,6 +7,8 @@ import resource
 import stat
 import tarfile
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +23,17 @@ from mme_local.platform.artifacts import (
     unpack,
 )
 
+from .conftest import Bucket, Pack
+
 MiB = 1024 * 1024
 
 
-def archive(*members, compressed=True, format=tarfile.PAX_FORMAT, **pax):
+def archive(
+    *members: tuple[str | tarfile.TarInfo, bytes | None],
+    compressed: bool = True,
+    format: int = tarfile.PAX_FORMAT,
+    **pax: str,
+) -> bytes:
     """An archive of (TarInfo or name, content) pairs, exactly as given."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=format, pax_headers=pax) as tar:
@@ -36,29 +45,36 @@ def archive(*members, compressed=True, format=tarfile.PAX_FORMAT, **pax):
     return gzip.compress(buffer.getvalue(), 1) if compressed else buffer.getvalue()
 
 
-def member(name, kind, target=""):
+def member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type = kind
     info.linkname = target
     return info
 
 
+class Unpacked:
+    """Unpacks bytes below tmp_path/inside and returns that folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._source, self._target = folder / "archive", folder / "inside"
+        self.size = 0
+
+    def __call__(
+        self, data: bytes, *, max_members: int = 100, max_bytes: int = MiB, stop: threading.Event | None = None
+    ) -> Path:
+        self._source.write_bytes(data)
+        self._target.mkdir()
+        limits = {"max_members": max_members, "max_bytes": max_bytes}
+        self.size = unpack(self._source, self._target, **limits, stop=stop or threading.Event())
+        return self._target
+
+
 @pytest.fixture
-def unpacked(tmp_path):
-    """Unpack bytes below tmp_path/inside and return that folder."""
-
-    def run(data, *, max_members=100, max_bytes=MiB, stop=None):
-        source = tmp_path / "archive"
-        source.write_bytes(data)
-        target = tmp_path / "inside"
-        target.mkdir()
-        run.size = unpack(source, target, max_members=max_members, max_bytes=max_bytes, stop=stop or threading.Event())
-        return target
-
-    return run
+def unpacked(tmp_path: Path) -> Unpacked:
+    return Unpacked(tmp_path)
 
 
-def test_unpacks_files_and_folders(unpacked):
+def test_unpacks_files_and_folders(unpacked: Unpacked) -> None:
     target = unpacked(
         archive((member("sub", tarfile.DIRTYPE), None), ("./sub/model.json", b"{}"), ("top", b"1" * 5000))
     )
@@ -67,7 +83,7 @@ def test_unpacks_files_and_folders(unpacked):
     assert unpacked.size == 4096 + 8192
 
 
-def test_unpacks_what_the_tar_command_makes_of_a_directory(unpacked, tmp_path):
+def test_unpacks_what_the_tar_command_makes_of_a_directory(unpacked: Unpacked, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "model").write_bytes(b"m")
@@ -77,12 +93,12 @@ def test_unpacks_what_the_tar_command_makes_of_a_directory(unpacked, tmp_path):
     assert (unpacked(buffer.getvalue()) / "model").read_bytes() == b"m"
 
 
-def test_unpacks_long_and_non_ascii_names(unpacked):
+def test_unpacks_long_and_non_ascii_names(unpacked: Unpacked) -> None:
     name = "d" * 90 + "/" + "modèle" * 20
     assert (unpacked(archive((name, b"m"))) / name).read_bytes() == b"m"
 
 
-def test_files_are_readable_and_lose_special_modes(unpacked):
+def test_files_are_readable_and_lose_special_modes(unpacked: Unpacked) -> None:
     info = tarfile.TarInfo("run")
     info.mode = 0o6777
     mode = (unpacked(archive((info, b"x"))) / "run").stat().st_mode
@@ -91,7 +107,7 @@ def test_files_are_readable_and_lose_special_modes(unpacked):
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "a/..", "/etc/evil", "//evil", "..\\evil", "C:\\evil"])
-def test_refuses_names_that_leave_the_directory(unpacked, tmp_path, name):
+def test_refuses_names_that_leave_the_directory(unpacked: Unpacked, tmp_path: Path, name: str) -> None:
     with pytest.raises(ArtifactRejected, match=r"absolute name|leaves the model's directory"):
         unpacked(archive((name, b"evil")))
     assert not list(tmp_path.rglob("evil*"))
@@ -106,45 +122,45 @@ def test_refuses_names_that_leave_the_directory(unpacked, tmp_path, name):
         (tarfile.LNKTYPE, "model"),
     ],
 )
-def test_refuses_links_even_to_the_inside(unpacked, kind, target):
+def test_refuses_links_even_to_the_inside(unpacked: Unpacked, kind: bytes, target: str) -> None:
     with pytest.raises(ArtifactRejected, match="is a link"):
         unpacked(archive(("model", b"m"), (member("link", kind, target), None)))
 
 
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-def test_refuses_devices_and_pipes(unpacked, kind):
+def test_refuses_devices_and_pipes(unpacked: Unpacked, kind: bytes) -> None:
     with pytest.raises(ArtifactRejected, match="neither a plain file nor a folder"):
         unpacked(archive((member("special", kind), None)))
 
 
-def test_refuses_sparse_files_whose_size_is_a_claim(unpacked):
+def test_refuses_sparse_files_whose_size_is_a_claim(unpacked: Unpacked) -> None:
     info = tarfile.TarInfo("sparse")
     info.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(10**15), "GNU.sparse.numblocks": "1"}
     with pytest.raises(ArtifactRejected):
         unpacked(archive((info, b"x")))
 
 
-def test_refuses_too_many_members(unpacked):
+def test_refuses_too_many_members(unpacked: Unpacked) -> None:
     with pytest.raises(ArtifactRejected, match="more than 10 members"):
         unpacked(archive(*((f"f{i}", b"") for i in range(11))), max_members=10)
 
 
-def test_counts_the_folders_that_names_imply_once_each(unpacked):
+def test_counts_the_folders_that_names_imply_once_each(unpacked: Unpacked) -> None:
     names = [f"a/./b//c/f{number}" for number in range(7)]
     assert len(list(unpacked(archive(*((name, b"") for name in names)), max_members=10).rglob("*"))) == 10
 
 
-def test_refuses_implied_folders_beyond_the_number_of_members(unpacked):
+def test_refuses_implied_folders_beyond_the_number_of_members(unpacked: Unpacked) -> None:
     with pytest.raises(ArtifactRejected, match="more than 10 members, with the folders they are in"):
         unpacked(archive(("a/b/c/d/e/1", b""), ("f/g/h/i/j/2", b"")), max_members=10)
 
 
-def test_refuses_more_bytes_than_allowed_in_all(unpacked):
+def test_refuses_more_bytes_than_allowed_in_all(unpacked: Unpacked) -> None:
     with pytest.raises(ArtifactRejected, match="more than 1048576 bytes"):
         unpacked(archive(("a", bytes(700_000)), ("b", bytes(700_000))))
 
 
-def test_refuses_a_bomb_without_writing_it(unpacked, tmp_path):
+def test_refuses_a_bomb_without_writing_it(unpacked: Unpacked, tmp_path: Path) -> None:
     bomb = archive(("zeros", bytes(64 * MiB)))
     assert len(bomb) < MiB
     with pytest.raises(ArtifactRejected, match="more than 1048576 bytes"):
@@ -152,13 +168,13 @@ def test_refuses_a_bomb_without_writing_it(unpacked, tmp_path):
     assert sum(f.stat().st_size for f in (tmp_path / "inside").rglob("*")) <= MiB
 
 
-def test_counts_what_follows_the_last_member_too(unpacked):
+def test_counts_what_follows_the_last_member_too(unpacked: Unpacked) -> None:
     data = archive(("a", b"x"), compressed=False) + bytes(8 * MiB)
     with pytest.raises(ArtifactRejected, match="more than 1048576 bytes"):
         unpacked(gzip.compress(data))
 
 
-def test_refuses_a_header_that_would_be_read_into_memory(unpacked):
+def test_refuses_a_header_that_would_be_read_into_memory(unpacked: Unpacked) -> None:
     with pytest.raises(ArtifactRejected, match="oversized header"):
         unpacked(archive(("a", b"x"), comment="c" * (3 * MiB)), max_bytes=100 * MiB)
 
@@ -175,17 +191,17 @@ def test_refuses_a_header_that_would_be_read_into_memory(unpacked):
     ],
     ids=["empty", "text", "gzip of text", "plain tar", "cut off", "wrong checksum"],
 )
-def test_refuses_what_is_not_a_gzip_tar(unpacked, data):
+def test_refuses_what_is_not_a_gzip_tar(unpacked: Unpacked, data: bytes) -> None:
     with pytest.raises(ArtifactRejected):
         unpacked(data)
 
 
-def test_a_file_and_a_folder_of_one_name_are_refused(unpacked):
+def test_a_file_and_a_folder_of_one_name_are_refused(unpacked: Unpacked) -> None:
     with pytest.raises(ArtifactRejected):
         unpacked(archive(("a", b"x"), ("a/b", b"y")))
 
 
-def test_stops_when_asked_to(unpacked):
+def test_stops_when_asked_to(unpacked: Unpacked) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
@@ -205,15 +221,15 @@ def test_stops_when_asked_to(unpacked):
         ("https://b.s3.cn-north-1.amazonaws.com.cn/a", ("b", "a")),
     ],
 )
-def test_knows_the_spellings_of_an_s3_url(url, expected):
+def test_knows_the_spellings_of_an_s3_url(url: str, expected: tuple[str, str]) -> None:
     assert split_s3_url(url) == expected
 
 
-def store(url):
+def store(url: str) -> ArtifactStore:
     return ArtifactStore(url, region="us-east-1", max_members=100, max_bytes=MiB)
 
 
-def test_fetches_a_model_from_s3(ministack, bucket, pack, tmp_path):
+def test_fetches_a_model_from_s3(ministack: str, bucket: Bucket, pack: Pack, tmp_path: Path) -> None:
     bucket.put("models/a.tar.gz", pack({"model": b"content"}))
     size = store(ministack).fetch(bucket.url + "a.tar.gz", tmp_path / "a", threading.Event())
     assert size == 4096
@@ -221,18 +237,18 @@ def test_fetches_a_model_from_s3(ministack, bucket, pack, tmp_path):
     assert (tmp_path / "a/model").read_bytes() == b"content"
 
 
-def test_an_absent_object_is_named_as_sagemaker_does(ministack, bucket, tmp_path):
+def test_an_absent_object_is_named_as_sagemaker_does(ministack: str, bucket: Bucket, tmp_path: Path) -> None:
     with pytest.raises(ArtifactMissing, match=rf"bucket: {bucket.name}, key: models/none\.tar\.gz"):
         store(ministack).fetch(bucket.url + "none.tar.gz", tmp_path / "a", threading.Event())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_absent_bucket_is_missing_too(ministack, tmp_path):
+def test_an_absent_bucket_is_missing_too(ministack: str, tmp_path: Path) -> None:
     with pytest.raises(ArtifactMissing):
         store(ministack).fetch("s3://no-such-bucket/a", tmp_path / "a", threading.Event())
 
 
-def test_leaves_nothing_behind_of_a_refused_archive(ministack, bucket, tmp_path):
+def test_leaves_nothing_behind_of_a_refused_archive(ministack: str, bucket: Bucket, tmp_path: Path) -> None:
     bucket.put("models/bad.tar.gz", archive(("good", b"x"), ("../evil", b"y")))
     with pytest.raises(ArtifactRejected):
         store(ministack).fetch(bucket.url + "bad.tar.gz", tmp_path / "bad", threading.Event())
@@ -240,7 +256,7 @@ def test_leaves_nothing_behind_of_a_refused_archive(ministack, bucket, tmp_path)
 
 
 @pytest.fixture
-def small_disk():
+def small_disk() -> Iterator[None]:
     """What the kernel does to a process whose files may have 256 KiB at most; Python ignores its signal."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, before[1]))
@@ -249,7 +265,9 @@ def small_disk():
 
 
 @pytest.mark.parametrize("content", [os.urandom(MiB // 2), bytes(MiB // 2)], ids=["at the download", "at unpacking"])
-def test_a_full_disk_is_told_from_a_bad_archive_and_leaves_nothing(ministack, bucket, tmp_path, content, request):
+def test_a_full_disk_is_told_from_a_bad_archive_and_leaves_nothing(
+    ministack: str, bucket: Bucket, tmp_path: Path, content: bytes, request: pytest.FixtureRequest
+) -> None:
     bucket.put("models/big.tar.gz", archive(("model", content)))
     one = store(ministack)
     one.connect()
@@ -259,13 +277,13 @@ def test_a_full_disk_is_told_from_a_bad_archive_and_leaves_nothing(ministack, bu
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_cannot_be_written_is_no_fault_of_the_archive(tmp_path):
+def test_a_disk_that_cannot_be_written_is_no_fault_of_the_archive(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="the local disk failed") as caught:
         store("http://127.0.0.1:9").fetch("s3://b/k", tmp_path / "gone" / "a", threading.Event())
     assert not isinstance(caught.value, ArtifactRejected)
 
 
-def test_an_s3_that_does_not_answer_is_no_fault_of_the_caller(tmp_path):
+def test_an_s3_that_does_not_answer_is_no_fault_of_the_caller(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         store("http://127.0.0.1:9").fetch("s3://b/k", tmp_path / "a", threading.Event())
     assert not isinstance(caught.value, ArtifactMissing)

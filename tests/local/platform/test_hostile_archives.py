@@ -8,6 +8,7 @@ import tarfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,12 @@ SPECIAL = {
 }
 TIMES = ["1e30", "1e308", "-1e30", "inf", "-inf", "nan", "9" * 400]
 SIZES = ["9" * 18, "9" * 30, "-1", "-512", "-" + "9" * 20, str(MAX_BYTES + 1)]
+SPARSE: dict[str, dict[str, Any]] = {
+    "0.0": {"GNU.sparse.size": "9" * 15, "GNU.sparse.numblocks": "1", "GNU.sparse.offset": "0"},
+    "0.1": {"GNU.sparse.map": "0,1", "GNU.sparse.size": "9" * 15},
+    "1.0": {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 15},
+    "of garbage": {"GNU.sparse.map": "a,b", "GNU.sparse.size": "c"},
+}
 
 ARCHIVES: dict[str, bytes] = {
     **{f"name: {what}": one(name) for what, name in NAMES.items()},
@@ -121,10 +128,7 @@ ARCHIVES: dict[str, bytes] = {
     "name in a header leaves": one("member", path=f"../../{EVIL}"),
     "name in a global header leaves": tar((member("model"), b""), path=f"../../{EVIL}"),
     "a zero byte in the name": one("member", path=f"a\0{EVIL}"),
-    "sparse 0.0": one("s", **{"GNU.sparse.size": "9" * 15, "GNU.sparse.numblocks": "1", "GNU.sparse.offset": "0"}),
-    "sparse 0.1": one("s", **{"GNU.sparse.map": "0,1", "GNU.sparse.size": "9" * 15}),
-    "sparse 1.0": one("s", **{"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 15}),
-    "sparse of garbage": one("s", **{"GNU.sparse.map": "a,b", "GNU.sparse.size": "c"}),
+    **{f"sparse {what}": one("s", **pax) for what, pax in SPARSE.items()},
     "negative size": patched(124, b"\xff" * 12),
     "huge size": patched(124, b"\x80" + b"\x7f" * 11),
     "size that is no number": patched(124, b"zzzzzzzzzzz\0"),

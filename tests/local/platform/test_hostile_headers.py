@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from .conftest import Endpoints, World
+
 SECRET = b"of another tenant"
 UPS = [
     "../",
@@ -79,18 +81,15 @@ def test_there_are_as_many_as_an_attack_has_tried() -> None:
     assert len(SHAPES) >= 85
 
 
-def test_no_shape_of_headers_reaches_another_model(run, world):
-    async def test(at):
-        at.bucket.put_model("secret.tar.gz", SECRET)
-        at.bucket.put_model("models/a.tar.gz", b"a")
-        await at.hosting.deploy(at.spec())
-        for shape in SHAPES:
-            headers = {name: value.replace("{bucket}", at.bucket.name) for name, value in shape.items()}
-            status, _, body = await asyncio.wait_for(at.hosting.invoke("demo", headers, b"x"), 20)
-            assert SECRET not in body, shape
-            assert status in (200, 400, 424), (shape, status, body)
-        loaded = {target for server in world.servers for target, _ in server.models.values()}
-        assert loaded == {"a.tar.gz"}
-        assert (await at.invoke("a.tar.gz"))[2] == b"a|x"
-
-    run(test)
+async def test_no_shape_of_headers_reaches_another_model(at: Endpoints, world: World) -> None:
+    at.bucket.put_model("secret.tar.gz", SECRET)
+    at.bucket.put_model("models/a.tar.gz", b"a")
+    await at.hosting.deploy(at.spec())
+    for shape in SHAPES:
+        headers = {name: value.replace("{bucket}", at.bucket.name) for name, value in shape.items()}
+        status, _, body = await asyncio.wait_for(at.hosting.invoke("demo", headers, b"x"), 20)
+        assert SECRET not in body, shape
+        assert status in (200, 400, 424), (shape, status, body)
+    loaded = {target for server in world.servers for target, _ in server.models.values()}
+    assert loaded == {"a.tar.gz"}
+    assert (await at.invoke("a.tar.gz"))[2] == b"a|x"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
 from mme_local.platform import Settings
 from mme_local.platform.utilization import processes_of
+
+from .conftest import Endpoints, Hosted, Pack
 
 SKLEARN = """
 def model_fn(model_dir):
@@ -67,11 +70,11 @@ SECONDS = 6.0
 class Models:
     """An endpoint with the models "a" and "b" on a real server."""
 
-    def __init__(self, at, kind):
+    def __init__(self, at: Endpoints, kind: str) -> None:
         self._at = at
         self._kind = kind
 
-    async def deploy(self, pack, code):
+    async def deploy(self, pack: Pack, code: Path) -> None:
         for name in "ab":
             self._at.bucket.put(f"models/{name}", pack(FILES[self._kind]))
         environment = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": str(code)}
@@ -79,7 +82,7 @@ class Models:
         await self._at.hosting.deploy(self._at.spec(self._at.variant("A", container)))
         assert [await self.ask(name, "hello") for name in "ab"] == ["answer to hello"] * 2
 
-    async def ask(self, name, text):
+    async def ask(self, name: str, text: str) -> str | int:
         """The answer's text, or its status where it is an error."""
         body = text
         if self._kind == "triton":
@@ -89,11 +92,11 @@ class Models:
             return status
         return json.loads(answer)["outputs"][0]["data"][0] if self._kind == "triton" else answer.decode()
 
-    def workers(self):
+    def workers(self) -> list[psutil.Process]:
         (instance,) = self._at.hosting._fleets["demo"].variants["A"].instances
         return [process for process in processes_of(instance.directory) if self._is_worker(process)]
 
-    def _is_worker(self, process):
+    def _is_worker(self, process: psutil.Process) -> bool:
         try:
             return WORKERS[self._kind] in " ".join(process.cmdline())
         except psutil.Error:
@@ -101,72 +104,54 @@ class Models:
 
 
 @pytest.fixture(params=SERVERS)
-def models(run, pack, request, tmp_path):
-    """Run a test on such an endpoint."""
+async def models(hosted: Hosted, pack: Pack, request: pytest.FixtureRequest, tmp_path: Path) -> Models:
     (tmp_path / "inference.py").write_text(SKLEARN)
-
-    def runner(test):
-        async def main(at):
-            found = Models(at, request.param)
-            await found.deploy(pack, tmp_path)
-            await test(found)
-
-        settings = Settings(invoke_timeout=SECONDS, publish_interval=3600, restart_backoff=0.0)
-        run(main, server_factory=None, settings=settings, limit=120)
-
-    return runner
+    settings = Settings(invoke_timeout=SECONDS, publish_interval=3600, restart_backoff=0.0)
+    models = Models(hosted(server_factory=None, settings=settings), request.param)
+    await models.deploy(pack, tmp_path)
+    return models
 
 
-def test_a_model_that_hangs_answers_again_after_one_failed_call_and_others_all_the_time(models):
-    async def test(at):
-        before = at.workers()
-        hanging = asyncio.create_task(at.ask("a", "hang"))
-        others = []
-        while not hanging.done():
-            others.append(await at.ask("b", "hello"))
-        assert await hanging == 424
-        assert set(others) == {"answer to hello"}
-        assert [await at.ask(name, "hello") for name in "ab"] == ["answer to hello"] * 2
-        left = [process for process in before if process.is_running() and process.cpu_percent(0.2) > 5]
-        assert left == []
-
-    models(test)
+async def test_a_model_that_hangs_answers_again_after_one_failed_call_and_others_all_the_time(models: Models) -> None:
+    before = models.workers()
+    hanging = asyncio.create_task(models.ask("a", "hang"))
+    others = []
+    while not hanging.done():
+        others.append(await models.ask("b", "hello"))
+    assert await hanging == 424
+    assert set(others) == {"answer to hello"}
+    assert [await models.ask(name, "hello") for name in "ab"] == ["answer to hello"] * 2
+    left = [process for process in before if process.is_running() and process.cpu_percent(0.2) > 5]
+    assert left == []
 
 
-def test_calls_behind_one_that_hangs_are_answered(models):
-    async def test(at):
-        hanging = asyncio.create_task(at.ask("a", "hang"))
-        await asyncio.sleep(SECONDS / 3)
-        behind = [asyncio.create_task(at.ask("a", str(number))) for number in range(3)]
-        assert await hanging == 424
-        assert await asyncio.gather(*behind) == ["answer to 0", "answer to 1", "answer to 2"]
-
-    models(test)
+async def test_calls_behind_one_that_hangs_are_answered(models: Models) -> None:
+    hanging = asyncio.create_task(models.ask("a", "hang"))
+    await asyncio.sleep(SECONDS / 3)
+    behind = [asyncio.create_task(models.ask("a", str(number))) for number in range(3)]
+    assert await hanging == 424
+    assert await asyncio.gather(*behind) == ["answer to 0", "answer to 1", "answer to 2"]
 
 
-def test_a_model_whose_processes_are_killed_fails_one_call_at_most(models):
-    async def test(at):
-        for process in at.workers():
-            process.kill()
-        first = await asyncio.gather(*(at.ask(name, "hello") for name in "ab"))
-        assert set(first) <= {424, "answer to hello"}
-        assert [await at.ask(name, "hello") for name in "ab"] == ["answer to hello"] * 2
-
-    models(test)
+async def test_a_model_whose_processes_are_killed_fails_one_call_at_most(models: Models) -> None:
+    for process in models.workers():
+        process.kill()
+    first = await asyncio.gather(*(models.ask(name, "hello") for name in "ab"))
+    assert set(first) <= {424, "answer to hello"}
+    assert [await models.ask(name, "hello") for name in "ab"] == ["answer to hello"] * 2
 
 
 @pytest.mark.parametrize("models", [pytest.param("triton", marks=needs_triton)], indirect=True)
-def test_no_call_is_lost_or_answered_with_anothers_result_when_tritons_processes_get_no_time(models):
-    async def test(at):
-        workers = at.workers()
-        for process in workers:
-            process.suspend()
-        calls = [asyncio.create_task(at.ask("ab"[number % 2], str(number))) for number in range(8)]
-        await asyncio.sleep(2.5)  # Triton's patience is a second
-        for process in workers:
-            if process.is_running():
-                process.resume()
-        assert await asyncio.gather(*calls) == [f"answer to {number}" for number in range(8)]
-        assert await at.ask("a", "next") == "answer to next"
-
-    models(test)
+async def test_no_call_is_lost_or_answered_with_anothers_result_when_tritons_processes_get_no_time(
+    models: Models,
+) -> None:
+    workers = models.workers()
+    for process in workers:
+        process.suspend()
+    calls = [asyncio.create_task(models.ask("ab"[number % 2], str(number))) for number in range(8)]
+    await asyncio.sleep(2.5)  # Triton's patience is a second
+    for process in workers:
+        if process.is_running():
+            process.resume()
+    assert await asyncio.gather(*calls) == [f"answer to {number}" for number in range(8)]
+    assert await models.ask("a", "next") == "answer to next"

@@ -9,13 +9,17 @@ import io
 import json
 import sys
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from mme_local.platform import Settings
 from mme_local.platform.utilization import processes_of
+
+from .conftest import Endpoints, Hosted
 
 MODELS = Path(__file__).parents[3] / "stacks" / "models"
 SAMPLES = {s["model"]: s for s in json.loads((MODELS / "samples.json").read_text(encoding="utf-8"))}
@@ -26,14 +30,14 @@ IMAGES = {
 }
 
 
-def packed(folder):
+def packed(folder: Path) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         tar.add(folder, arcname=".", filter=lambda m: None if "__pycache__" in m.name else m)
     return buffer.getvalue()
 
 
-async def predict(at, model, copy=""):
+async def predict(at: Endpoints, model: str, copy: str = "") -> tuple[int, object]:
     """Invoke a sample model; return the status, and whether the prediction is the sample's."""
     sample = SAMPLES[model]
     headers = {"content_type": sample["content_type"]}
@@ -43,14 +47,14 @@ async def predict(at, model, copy=""):
     return status, prediction(sample, body) if status == 200 else body
 
 
-def prediction(sample, body):
+def prediction(sample: Mapping[str, Any], body: bytes) -> object:
     answer = json.loads(body)
     if sample["server"] == "triton":
         answer = {output["name"]: output["data"] for output in answer["outputs"]}
     return answer
 
 
-def right(model):
+def right(model: str) -> tuple[int, object]:
     expected = SAMPLES[model]["prediction"]
     if isinstance(expected, dict):
         expected = {k: pytest.approx(v, rel=1e-5) if isinstance(v[0], float) else v for k, v in expected.items()}
@@ -65,36 +69,36 @@ SERVERS = [
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_real_models_answer_through_cold_calls_an_eviction_and_a_kill(run, kind, until):
+async def test_real_models_answer_through_cold_calls_an_eviction_and_a_kill(hosted: Hosted, kind: str) -> None:
     first, second = (name for name, sample in SAMPLES.items() if sample["server"] == kind)
 
-    async def test(at):
-        for name in (first, second):
-            at.bucket.put(f"models/{name}.tar.gz", packed(MODELS / kind / name))
-        await at.hosting.deploy(at.spec(at.variant("AllTraffic", at.container(IMAGES[kind]))))
-        (instance,) = at.hosting._fleets["demo"].variants["AllTraffic"].instances
-        loads = instance._metrics.histograms
-
-        answers = await asyncio.gather(*(predict(at, first) for _ in range(50)))
-        assert all(answer == right(first) for answer in answers), collections.Counter(map(str, answers))
-        assert sum(loads["ModelLoadingTime"].values()) == 1
-
-        assert await predict(at, second) == right(second)
-        assert instance.cache.loaded_count == 1, "it took the place of the other"
-
-        _, *server = list(processes_of(instance.directory))  # the first one is the launcher of the others
-        for process in server:
-            with contextlib.suppress(psutil.NoSuchProcess):  # gone with the one before it
-                process.kill()
-        _, alive = await asyncio.to_thread(psutil.wait_procs, server, 10)
-        assert server
-        assert not alive
-        status, body = await predict(at, second)
-        assert status == 424, body
-        assert await predict(at, second) == right(second)
-
     before = set(psutil.Process().children(recursive=True))
-    # One of these models fits, two do not.
-    run(test, server_factory=None, memory_budget=25_000, settings=Settings(publish_interval=3600, restart_backoff=0.0))
+    settings = Settings(publish_interval=3600, restart_backoff=0.0)
+    at = hosted(server_factory=None, memory_budget=25_000, settings=settings)  # one of these models fits, two do not
+    for name in (first, second):
+        at.bucket.put(f"models/{name}.tar.gz", packed(MODELS / kind / name))
+    await at.hosting.deploy(at.spec(at.variant("AllTraffic", at.container(IMAGES[kind]))))
+    (instance,) = at.hosting._fleets["demo"].variants["AllTraffic"].instances
+    loads = instance._metrics.histograms
+
+    answers = await asyncio.gather(*(predict(at, first) for _ in range(50)))
+    assert all(answer == right(first) for answer in answers), collections.Counter(map(str, answers))
+    assert sum(loads["ModelLoadingTime"].values()) == 1
+
+    assert await predict(at, second) == right(second)
+    assert instance.cache is not None
+    assert instance.cache.loaded_count == 1, "it took the place of the other"
+
+    _, *server = list(processes_of(instance.directory))  # the first one is the launcher of the others
+    for process in server:
+        with contextlib.suppress(psutil.NoSuchProcess):  # gone with the one before it
+            process.kill()
+    _, alive = await asyncio.to_thread(psutil.wait_procs, server, 10)
+    assert server
+    assert not alive
+    status, body = await predict(at, second)
+    assert status == 424, body
+    assert await predict(at, second) == right(second)
+    await at.hosting.close()
     left = set(psutil.Process().children(recursive=True)) - before
     assert not [process for process in left if "tritonserver" in process.name() or "java" in process.name()]

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
 
 from mme_local.hosting.spec import ContainerSpec
-from mme_local.servers.base import ServerResponse
+from mme_local.servers.base import ContainerServer, ServerResponse
 from mme_local.servers.choice import server_for
-
-T = TypeVar("T")
-Run = Callable[[Awaitable[T]], T]
 
 CODE = str(Path(__file__).parent / "code")
 """A program that does nothing: the models of these tests have one of its name, which comes before it."""
 MODELS = Path(__file__).parents[3] / "stacks" / "models"
-SAMPLES = json.loads((MODELS / "samples.json").read_text(encoding="utf-8"))
+SAMPLES: list[dict[str, Any]] = json.loads((MODELS / "samples.json").read_text(encoding="utf-8"))
 REGISTRY = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
 IMAGES = {
+    "pytorch": f"{REGISTRY}/pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker",
     "xgboost": f"{REGISTRY}/sagemaker-xgboost:3.2-0",
     "sklearn": f"{REGISTRY}/sagemaker-scikit-learn:1.9-0-cpu-py3",
     "triton": f"{REGISTRY}/sagemaker-tritonserver:25.09-py3-cpu",
@@ -51,10 +48,10 @@ class Kit:
 
     @classmethod
     def directory(cls, name: str) -> Path:
-        return MODELS / cls.sample(name)["server"] / name
+        return MODELS / str(cls.sample(name)["server"]) / name
 
     @classmethod
-    async def invoke(cls, server: Any, name: str, model: str, target: str | None = None) -> ServerResponse:
+    async def invoke(cls, server: ContainerServer, name: str, model: str, target: str | None = None) -> ServerResponse:
         """Send a sample's request to the model that was loaded as ``name``."""
         sample = cls.sample(model)
         headers = {"Content-Type": sample["content_type"], "Accept": sample.get("accept", "*/*")}
@@ -143,40 +140,35 @@ def kit() -> type[Kit]:
     return Kit
 
 
-@pytest.fixture(scope="session")
-def run() -> Iterator[Run[Any]]:
-    """Run a coroutine on the loop that the shared servers live on."""
-    loop = asyncio.new_event_loop()
-    yield loop.run_until_complete
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
+NewServer = Callable[..., ContainerServer]
+SharedServer = Callable[[str], Awaitable[ContainerServer]]
 
 
 @pytest.fixture(scope="session")
-def shared_server(run: Run[Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SharedServer]:
     """A server of a kind, started at its first use and stopped with the session."""
-    servers: dict[str, Any] = {}
+    servers: dict[str, ContainerServer] = {}
 
-    def get(kind: str) -> Any:
+    async def get(kind: str) -> ContainerServer:
         if kind not in servers:
             servers[kind] = server_for(Kit.container(kind), tmp_path_factory.mktemp(kind))
-            run(servers[kind].start(60))
+            await servers[kind].start(60)
         return servers[kind]
 
     yield get
     for server in servers.values():
-        run(server.stop())
+        await server.stop()
 
 
 @pytest.fixture
-def new_server(run: Run[Any], tmp_path: Path) -> Iterator[Callable[..., Any]]:
+async def new_server(tmp_path: Path) -> AsyncIterator[NewServer]:
     """A server of the test's own, not started; stopped at the end."""
-    servers: list[Any] = []
+    servers: list[ContainerServer] = []
 
-    def make(kind: str, **environment: str) -> Any:
+    def make(kind: str, **environment: str) -> ContainerServer:
         servers.append(server_for(Kit.container(kind, **environment), tmp_path / f"server-{len(servers)}"))
         return servers[-1]
 
     yield make
     for server in servers:
-        run(server.stop())
+        await server.stop()

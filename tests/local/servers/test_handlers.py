@@ -7,28 +7,37 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import xgboost
-from sagemaker_inference.errors import BaseInferenceToolkitError, UnsupportedFormatError
-from sklearn.linear_model import LinearRegression
+from sagemaker_inference.errors import (  # type: ignore[import-untyped]  # no py.typed
+    BaseInferenceToolkitError,
+    UnsupportedFormatError,
+)
+from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]  # no py.typed
 
 from mme_local.servers.handlers import sklearn_model, xgboost_model, xgboost_script
 from mme_local.servers.handlers.frame import framed
+
+from .conftest import Kit, SharedServer
 
 CSV = {"content-type": "text/csv"}
 
 
 @pytest.fixture(scope="module")
-def models(kit):
+def models(kit: type[Kit]) -> list[xgboost_model.LoadedBooster]:
     return xgboost_model.load(kit.directory("house-price"))
 
 
 @pytest.fixture(scope="module")
-def expected(kit):
-    return kit.sample("house-price")["prediction"]
+def expected(kit: type[Kit]) -> list[float]:
+    expected: list[float] = kit.sample("house-price")["prediction"]
+    return expected
 
 
 @pytest.mark.parametrize(
@@ -44,12 +53,14 @@ def expected(kit):
         ("text/libsvm", b"1:120 2:4 3:15 4:3.5\n1:55 2:2 3:60 4:12"),
     ],
 )
-def test_xgboost_reads(models, expected, content_type, body):
+def test_xgboost_reads(
+    models: list[xgboost_model.LoadedBooster], expected: list[float], content_type: str, body: bytes
+) -> None:
     answer, _ = xgboost_model.respond(models, body, {"content-type": content_type})
     assert json.loads(answer) == pytest.approx(expected)
 
 
-def test_xgboost_reads_an_empty_cell_as_missing(models):
+def test_xgboost_reads_an_empty_cell_as_missing(models: list[xgboost_model.LoadedBooster]) -> None:
     answer, _ = xgboost_model.respond(models, b"120,,15,3.5", CSV)
     rows = xgboost.DMatrix(np.array([[120, np.nan, 15, 3.5]]))
     assert json.loads(answer) == models[0].booster.predict(rows).tolist()
@@ -66,7 +77,14 @@ def test_xgboost_reads_an_empty_cell_as_missing(models):
         ("text/csv", None, "text/csv"),
     ],
 )
-def test_xgboost_answers_in_the_accepted_format(models, expected, monkeypatch, accept, default, content_type):
+def test_xgboost_answers_in_the_accepted_format(
+    models: list[xgboost_model.LoadedBooster],
+    expected: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    accept: str | None,
+    default: str | None,
+    content_type: str,
+) -> None:
     if default:
         monkeypatch.setenv("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", default)
     headers = CSV | ({"accept": accept} if accept else {})
@@ -88,13 +106,17 @@ def test_xgboost_answers_in_the_accepted_format(models, expected, monkeypatch, a
         ("1,2,é,4".encode(), CSV, 400),
     ],
 )
-def test_xgboost_refuses(models, body, headers, status):
+def test_xgboost_refuses(
+    models: list[xgboost_model.LoadedBooster], body: bytes, headers: dict[str, str], status: int
+) -> None:
     with pytest.raises(xgboost_model.Refused) as caught:
         xgboost_model.respond(models, body, headers)
     assert caught.value.status == status
 
 
-def test_xgboost_averages_the_models_of_an_archive(kit, models, tmp_path, monkeypatch):
+def test_xgboost_averages_the_models_of_an_archive(
+    kit: type[Kit], models: list[xgboost_model.LoadedBooster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "first").write_bytes((kit.directory("house-price") / "xgboost-model").read_bytes())
     (tmp_path / "second").write_bytes(pickle.dumps(constant_booster()))
     (tmp_path / ".hidden").write_text("no model")
@@ -106,12 +128,12 @@ def test_xgboost_averages_the_models_of_an_archive(kit, models, tmp_path, monkey
     assert len(xgboost_model.load(tmp_path)) == 1
 
 
-def constant_booster():
+def constant_booster() -> xgboost.Booster:
     rows = xgboost.DMatrix(np.zeros((4, 4)), np.full(4, 100.0))
     return xgboost.train({"base_score": 100.0, "nthread": 1}, rows, num_boost_round=1)
 
 
-def test_xgboost_reads_its_binary_format(tmp_path):
+def test_xgboost_reads_its_binary_format(tmp_path: Path) -> None:
     path = tmp_path / "xgboost-model.ubj"
     constant_booster().save_model(path)
     answer, _ = xgboost_model.respond(xgboost_model.load(tmp_path), b"1,2,3,4", CSV)
@@ -119,15 +141,17 @@ def test_xgboost_reads_its_binary_format(tmp_path):
 
 
 @pytest.mark.parametrize("files", [{}, {"xgboost-model": "junk"}, {"README.md": "# About"}])
-def test_xgboost_does_not_load(tmp_path, files):
+def test_xgboost_does_not_load(tmp_path: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match="unable to load model"):
         xgboost_model.load(tmp_path)
 
 
-def test_xgboost_says_out_of_memory_when_an_allocation_fails(models, monkeypatch):
-    def predict(*_args, **_options):
+def test_xgboost_says_out_of_memory_when_an_allocation_fails(
+    models: list[xgboost_model.LoadedBooster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predict(*_args: object, **_options: object) -> None:
         raise xgboost.core.XGBoostError("std::bad_alloc")
 
     monkeypatch.setattr(xgboost.Booster, "predict", predict)
@@ -138,32 +162,34 @@ def test_xgboost_says_out_of_memory_when_an_allocation_fails(models, monkeypatch
 class Context:
     """What Multi Model Server hands to a handler."""
 
-    def __init__(self, model_dir, **headers):
+    def __init__(self, model_dir: Path, **headers: str) -> None:
         self.system_properties = {"model_dir": str(model_dir)}
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.request_processor = [SimpleNamespace(get_request_properties=lambda: self.headers)]
-        self.status, self.phrase, self.response_headers = 200, None, {}
+        self.status = 200
+        self.phrase: str | None = None
+        self.response_headers: dict[str, str] = {}
 
-    def get_all_request_header(self, _index):
+    def get_all_request_header(self, _index: int) -> dict[str, str]:
         return self.headers
 
-    def set_response_status(self, code, phrase="", idx=0):
+    def set_response_status(self, code: int, phrase: str = "", idx: int = 0) -> None:
         self.status, self.phrase = code, phrase
 
-    def get_response_status(self, _index):
+    def get_response_status(self, _index: int) -> tuple[int, str | None]:
         return self.status, self.phrase
 
-    def set_response_content_type(self, index, value):
+    def set_response_content_type(self, index: int, value: str) -> None:
         self.set_response_header(index, "content-type", value)
 
-    def set_response_header(self, _index, name, value):
+    def set_response_header(self, _index: int, name: str, value: str) -> None:
         self.response_headers[name] = value
 
-    def get_response_headers(self, _index):
+    def get_response_headers(self, _index: int) -> dict[str, str]:
         return self.response_headers
 
 
-def test_xgboost_handler_loads_first_and_answers_then(kit, expected):
+def test_xgboost_handler_loads_first_and_answers_then(kit: type[Kit], expected: list[float]) -> None:
     context = Context(kit.directory("house-price"), Content_Type="text/csv", Accept="text/csv")
     assert xgboost_model.handle(None, context) is None
     assert xgboost_model.handle([{"body": b"120,4,15,3.5"}], context) == [str(expected[0])]
@@ -172,9 +198,9 @@ def test_xgboost_handler_loads_first_and_answers_then(kit, expected):
     assert (context.status, context.phrase) == (400, "")
 
 
-def test_status_and_headers_are_ascii_whatever_a_handler_says(tmp_path):
+def test_status_and_headers_are_ascii_whatever_a_handler_says(tmp_path: Path) -> None:
     @framed
-    def handle(_data, context):
+    def handle(_data: Any, context: Any) -> list[str]:
         context.set_response_status(418, "a 😀 or é\r\nX-Other: 1")
         context.set_response_content_type(0, "text/plain; title=é")
         return ["é"]
@@ -186,7 +212,9 @@ def test_status_and_headers_are_ascii_whatever_a_handler_says(tmp_path):
 
 
 @pytest.mark.parametrize("headers", [{"accept": "text/html"}, {"content-type": "application/json"}])
-def test_xgboost_fails_on_types_that_it_does_not_know(models, headers):
+def test_xgboost_fails_on_types_that_it_does_not_know(
+    models: list[xgboost_model.LoadedBooster], headers: dict[str, str]
+) -> None:
     with pytest.raises(ValueError, match="is not an accepted"):
         xgboost_model.respond(models, b"1,2,3,4", CSV | headers)
 
@@ -201,7 +229,9 @@ def test_xgboost_fails_on_types_that_it_does_not_know(models, headers):
         (b"0:1 1:2", "text/libsvm", True),
     ],
 )
-def test_xgboost_counts_the_columns_for_a_pickled_booster(tmp_path, body, content_type, fits):
+def test_xgboost_counts_the_columns_for_a_pickled_booster(
+    tmp_path: Path, body: bytes, content_type: str, fits: bool
+) -> None:
     (tmp_path / "pickled").write_bytes(pickle.dumps(constant_booster()))
     headers = {"content-type": content_type}
     if fits:
@@ -212,7 +242,7 @@ def test_xgboost_counts_the_columns_for_a_pickled_booster(tmp_path, body, conten
     assert caught.value.status == 400
 
 
-def npy(array, **options):
+def npy(array: Any, **options: Any) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, **options)
     return buffer.getvalue()
@@ -233,18 +263,20 @@ DOUBLE = LinearRegression(fit_intercept=False).fit(np.array([[1.0, 0.0], [0.0, 1
     ],
 )
 @pytest.mark.parametrize("accept", ["application/json", "text/csv", "application/x-npy"])
-def test_sklearn_reads_and_answers_also_a_single_row(content_type, body, expected, accept):
+def test_sklearn_reads_and_answers_also_a_single_row(
+    content_type: str, body: Any, expected: list[float], accept: str
+) -> None:
     defaults = sklearn_model.Defaults()
     data = defaults.default_input_fn(body, content_type)
     prediction = defaults.default_predict_fn(data, DOUBLE)
     answer, answered = defaults.default_output_fn(prediction, accept)
     assert answered == accept
-    decoded = {
+    decoded: dict[str, Callable[[], list[float]]] = {
         "application/json": lambda: json.loads(answer),
         "text/csv": lambda: [float(line) for line in answer.split()],
         "application/x-npy": lambda: np.load(io.BytesIO(answer)).tolist(),
-    }[answered]()
-    assert decoded == pytest.approx(expected)
+    }
+    assert decoded[answered]() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -256,13 +288,13 @@ def test_sklearn_reads_and_answers_also_a_single_row(content_type, body, expecte
         (npy(np.array([{"a": 1}], dtype=object), allow_pickle=True), "application/x-npy"),
     ],
 )
-def test_sklearn_refuses_what_does_not_decode(body, content_type):
+def test_sklearn_refuses_what_does_not_decode(body: Any, content_type: str) -> None:
     with pytest.raises(BaseInferenceToolkitError) as caught:
         sklearn_model.Defaults().default_input_fn(body, content_type)
     assert caught.value.status_code == 400
 
 
-def test_sklearn_fails_on_types_that_it_does_not_know():
+def test_sklearn_fails_on_types_that_it_does_not_know() -> None:
     with pytest.raises(UnsupportedFormatError):
         sklearn_model.Defaults().default_input_fn("1 2", "text/libsvm")
     with pytest.raises(UnsupportedFormatError):
@@ -270,7 +302,7 @@ def test_sklearn_fails_on_types_that_it_does_not_know():
 
 
 @pytest.mark.parametrize("defaults", [sklearn_model.Defaults(), xgboost_script.Defaults()])
-def test_a_program_must_have_a_model_fn(defaults, tmp_path):
+def test_a_program_must_have_a_model_fn(defaults: Any, tmp_path: Path) -> None:
     with pytest.raises(NotImplementedError, match="must have a model_fn"):
         defaults.default_model_fn(str(tmp_path))
 
@@ -283,7 +315,9 @@ def test_a_program_must_have_a_model_fn(defaults, tmp_path):
         ("text/x-libsvm; charset=utf-8", b"0:120 1:4 2:15 3:3.5"),
     ],
 )
-def test_xgboost_with_a_program_has_defaults_for_all_else(models, expected, content_type, body):
+def test_xgboost_with_a_program_has_defaults_for_all_else(
+    models: list[xgboost_model.LoadedBooster], expected: list[float], content_type: str, body: Any
+) -> None:
     defaults = xgboost_script.Defaults()
     prediction = defaults.default_predict_fn(defaults.default_input_fn(body, content_type), models[0].booster)
     assert json.loads(defaults.default_output_fn(prediction, "application/json")) == pytest.approx(expected[:1])
@@ -299,18 +333,22 @@ def predict_fn(data, model):
 """
 
 
-def test_sklearn_runs_the_users_functions_on_the_server(kit, run, shared_server, tmp_path):
-    server = shared_server("sklearn")
+async def test_sklearn_runs_the_users_functions_on_the_server(
+    kit: type[Kit], shared_server: SharedServer, tmp_path: Path
+) -> None:
+    server = await shared_server("sklearn")
     (tmp_path / "inference.py").write_text(USERS)
     name = "users"
-    run(server.load(name, f"{name}.tar.gz", tmp_path))
+    await server.load(name, f"{name}.tar.gz", tmp_path)
     headers = {"content-type": "application/x-npy", "accept": "application/x-npy"}
-    response = run(server.invoke(name, f"{name}.tar.gz", npy(np.arange(3.0)), headers))
+    response = await server.invoke(name, f"{name}.tar.gz", npy(np.arange(3.0)), headers)
     assert (response.status, response.headers["content-type"]) == (200, "application/x-npy")
     assert response.body == npy(np.array([[0.0, 10.0, 20.0]]))
-    response = run(server.invoke(name, f"{name}.tar.gz", b"a,b", {"content-type": "text/html"}))
+    response = await server.invoke(name, f"{name}.tar.gz", b"a,b", {"content-type": "text/html"})
     assert response.status == 503
-    response = run(server.invoke(name, f"{name}.tar.gz", b"[1]", {"content-type": "application/json", "accept": "x/y"}))
+    response = await server.invoke(
+        name, f"{name}.tar.gz", b"[1]", {"content-type": "application/json", "accept": "x/y"}
+    )
     assert response.status == 503
 
 
@@ -342,19 +380,19 @@ def output_fn(prediction, accept):
         ("sklearn", "😀 é", 503, b"good"),
     ],
 )
-def test_the_next_call_works_after_a_cell_that_is_not_ascii(
-    kit, run, shared_server, tmp_path, kind, body, status, good
-):
-    server = shared_server(kind)
+async def test_the_next_call_works_after_a_cell_that_is_not_ascii(
+    kit: type[Kit], shared_server: SharedServer, tmp_path: Path, kind: str, body: str, status: int, good: bytes
+) -> None:
+    server = await shared_server(kind)
     model = kit.directory("house-price") if kind == "xgboost" else kit.sklearn_model(tmp_path / "model", RAISING)
     name = f"cells-{kind}-{len(body)}"
-    run(server.load(name, f"{name}.tar.gz", model))
-    assert run(server.invoke(name, f"{name}.tar.gz", body.encode(), CSV)).status == status
-    assert run(server.invoke(name, f"{name}.tar.gz", good, CSV)).status == 200
-    run(server.unload(name))
+    await server.load(name, f"{name}.tar.gz", model)
+    assert (await server.invoke(name, f"{name}.tar.gz", body.encode(), CSV)).status == status
+    assert (await server.invoke(name, f"{name}.tar.gz", good, CSV)).status == 200
+    await server.unload(name)
 
 
-def test_handlers_import_little(kit):
+def test_handlers_import_little(kit: type[Kit]) -> None:
     """A worker process starts for every model: what it imports is what a cold start costs."""
     code = "import sys, mme_local.servers.handlers; print(' '.join(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

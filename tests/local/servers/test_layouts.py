@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from mme_local.servers.base import LoadError
 from multi_model_endpoint.artifacts import ModelServer, check_layout, packed
+
+from .conftest import SharedServer
 
 CODE = """
 import triton_python_backend_utils as pb_utils
@@ -48,7 +51,9 @@ ECHO = {"echo/config.pbtxt": MODEL, "echo/1/model.py": CODE}
         ({"all/config.pbtxt": ENSEMBLE, "all/1/": "", **ECHO, "echo/config.pbtxt": f'name: "x" {MODEL}'}, False),
     ],
 )
-def test_triton_loads_what_the_check_accepts(run, shared_server, tmp_path, request, files, loads):
+async def test_triton_loads_what_the_check_accepts(
+    shared_server: SharedServer, tmp_path: Path, request: pytest.FixtureRequest, files: dict[str, str], loads: bool
+) -> None:
     for name, text in files.items():
         path = tmp_path / "model" / name
         (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
@@ -58,10 +63,10 @@ def test_triton_loads_what_the_check_accepts(run, shared_server, tmp_path, reque
         archive.extractall(tmp_path / "unpacked", filter="data")
     assert (check_layout(artifact.contents, ModelServer("sagemaker-tritonserver")).problems == []) is loads
     name = f"layout{abs(hash(request.node.name))}"
-    server = shared_server("triton")
+    server = await shared_server("triton")
     if not loads:
         with pytest.raises(LoadError):
-            run(server.load(name, f"{name}.tar.gz", tmp_path / "unpacked"))
+            await server.load(name, f"{name}.tar.gz", tmp_path / "unpacked")
         return
-    run(server.load(name, f"{name}.tar.gz", tmp_path / "unpacked"))
-    run(server.unload(name))
+    await server.load(name, f"{name}.tar.gz", tmp_path / "unpacked")
+    await server.unload(name)

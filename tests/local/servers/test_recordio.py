@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
-import scipy.sparse
+import scipy.sparse  # type: ignore[import-untyped]  # no py.typed
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.message_factory import GetMessages
 
 from mme_local.servers.handlers import recordio, xgboost_model, xgboost_script
+
+from .conftest import Kit
 
 TYPE = "application/x-recordio-protobuf"
 
@@ -19,7 +22,7 @@ TYPE = "application/x-recordio-protobuf"
 F = FieldDescriptorProto
 
 
-def message_type(file, name, fields, packed):
+def message_type(file: Any, name: str, fields: dict[str, tuple[int, Any, bool]], packed: bool) -> None:
     """A protobuf message: its fields by name, with their numbers, types and whether they repeat."""
     message = file.message_type.add(name=name)
     for field, (number, kind, repeated) in fields.items():
@@ -33,7 +36,7 @@ def message_type(file, name, fields, packed):
                 added.options.packed = packed
 
 
-def record_class(packed):
+def record_class(packed: bool) -> Any:
     """The message that SageMaker's algorithms exchange, as its documentation describes it."""
     file = FileDescriptorProto(name="record.proto", syntax="proto2")
     integers = {"keys": (2, F.TYPE_UINT64, True), "shape": (3, F.TYPE_UINT64, True)}
@@ -50,7 +53,9 @@ def record_class(packed):
 RECORDS = {packed: record_class(packed) for packed in (True, False)}
 
 
-def request(*rows, kind="float32_tensor", keys=(), shape=(), label=1.0, packed=True):
+def request(
+    *rows: Any, kind: str = "float32_tensor", keys: Any = (), shape: Any = (), label: float = 1.0, packed: bool = True
+) -> bytes:
     """A request in RecordIO protobuf."""
     body = b""
     for row in rows:
@@ -79,7 +84,7 @@ ROWS = [[120, 4, 15, 3.5], [55, 2, 60, 12]]
         request(*ROWS, keys=[0, 1, 2, 3]),
     ],
 )
-def test_both_modes_of_xgboost_predict_from_it(kit, body):
+def test_both_modes_of_xgboost_predict_from_it(kit: type[Kit], body: bytes) -> None:
     models = xgboost_model.load(kit.directory("house-price"))
     expected = pytest.approx(kit.sample("house-price")["prediction"])
     assert json.loads(xgboost_model.respond(models, body, {"content-type": TYPE})[0]) == expected
@@ -88,12 +93,12 @@ def test_both_modes_of_xgboost_predict_from_it(kit, body):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_reads_integers_of_either_sign(packed):
+def test_reads_integers_of_either_sign(packed: bool) -> None:
     body = request([1, -2, 300], kind="int32_tensor", packed=packed)
     assert recordio.decode(body).tolist() == [[1, -2, 300]]
 
 
-def test_reads_sparse_and_empty_rows():
+def test_reads_sparse_and_empty_rows() -> None:
     body = request([7], keys=[2], shape=[5]) + request([], shape=[5])
     matrix = recordio.decode(body)
     assert scipy.sparse.issparse(matrix)
@@ -113,11 +118,11 @@ def test_reads_sparse_and_empty_rows():
         request([1, 2], keys=[0, 2**63], shape=[4]),
     ],
 )
-def test_refuses_what_is_none(kit, body):
+def test_refuses_what_is_none(kit: type[Kit], body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - numpy's and scipy's, too
         recordio.decode(body)
 
 
-def test_rows_are_those_that_numpy_has():
+def test_rows_are_those_that_numpy_has() -> None:
     rows = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
     assert (recordio.decode(request(*rows.tolist())) == rows).all()

@@ -7,15 +7,20 @@ import json
 import platform
 import shutil
 import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mme_local.servers import contract
-from mme_local.servers.base import LoadError, ServerError, UnsupportedImage
+from mme_local.servers.base import ContainerServer, LoadError, ServerError, UnsupportedImage
 from mme_local.servers.choice import server_for
-from mme_local.servers.process import LaunchRefused, ServerProcess
+from mme_local.servers.process import Launch, LaunchRefused, ServerProcess
 from mme_local.servers.triton import serve_options
+
+from .conftest import Kit, NewServer, SharedServer
 
 BINARY = "application/vnd.sagemaker-triton.binary+json;json-header-size="
 ECHO = """
@@ -28,20 +33,22 @@ class TritonPythonModel:
 
 
 @pytest.fixture(scope="module")
-def echo(kit, run, shared_server, tmp_path_factory):
-    server = shared_server("triton")
-    run(server.load("echo", "echo.tar.gz", kit.triton_model(tmp_path_factory.mktemp("echo") / "model", ECHO)))
+async def echo(
+    kit: type[Kit], shared_server: SharedServer, tmp_path_factory: pytest.TempPathFactory
+) -> ContainerServer:
+    server = await shared_server("triton")
+    await server.load("echo", "echo.tar.gz", kit.triton_model(tmp_path_factory.mktemp("echo") / "model", ECHO))
     return server
 
 
 @pytest.mark.parametrize("size", [1, 1000, 1_500_000])
-def test_binary_tensors_pass_unchanged_both_ways(run, echo, size):
+async def test_binary_tensors_pass_unchanged_both_ways(echo: ContainerServer, size: int) -> None:
     values = np.random.default_rng(0).normal(size=size).astype("<f4")
     tensor = {"name": "X", "shape": [size], "datatype": "FP32", "parameters": {"binary_data_size": values.nbytes}}
     output = {"name": "X", "parameters": {"binary_data": True}}
     header = json.dumps({"inputs": [tensor], "outputs": [output]}).encode()
     content_type = f"{BINARY}{len(header)}"
-    response = run(echo.invoke("echo", "echo.tar.gz", header + values.tobytes(), {"Content-Type": content_type}))
+    response = await echo.invoke("echo", "echo.tar.gz", header + values.tobytes(), {"Content-Type": content_type})
     assert response.status == 200, response.body[:500]
     assert response.headers["Content-Type"].startswith(BINARY)
     answered = int(response.headers["Content-Type"].removeprefix(BINARY))
@@ -49,60 +56,66 @@ def test_binary_tensors_pass_unchanged_both_ways(run, echo, size):
     assert response.body[answered:] == values.tobytes()
 
 
-def test_answers_400_to_a_request_that_is_none(run, echo):
-    response = run(echo.invoke("echo", "echo.tar.gz", b"not JSON", {"Content-Type": "application/json"}))
+async def test_answers_400_to_a_request_that_is_none(echo: ContainerServer) -> None:
+    response = await echo.invoke("echo", "echo.tar.gz", b"not JSON", {"Content-Type": "application/json"})
     assert response.status == 400
     assert "error" in json.loads(response.body)
 
 
-def test_takes_an_archive_with_the_models_folder_inside(kit, run, shared_server, tmp_path):
+async def test_takes_an_archive_with_the_models_folder_inside(
+    kit: type[Kit], shared_server: SharedServer, tmp_path: Path
+) -> None:
     shutil.copytree(kit.directory("iris"), tmp_path / "archive" / "iris")
-    server = shared_server("triton")
-    run(server.load("inside", "inside.tar.gz", tmp_path / "archive"))
-    assert run(kit.invoke(server, "inside", "iris")).status == 200
+    server = await shared_server("triton")
+    await server.load("inside", "inside.tar.gz", tmp_path / "archive")
+    assert (await kit.invoke(server, "inside", "iris")).status == 200
 
 
-def test_refuses_a_name_that_would_reach_a_shell(kit, run, shared_server):
+async def test_refuses_a_name_that_would_reach_a_shell(kit: type[Kit], shared_server: SharedServer) -> None:
     for target in ("a b.tar.gz", "a;id.tar.gz", "$(id)", "`id`", "(1)", "it's"):
         with pytest.raises(LoadError, match="shell") as caught:
-            run(shared_server("triton").load("name", target, kit.directory("iris")))
+            await (await shared_server("triton")).load("name", target, kit.directory("iris"))
         assert caught.value.status == 400
 
 
-def test_a_load_or_unload_does_not_hold_up_invocations(kit, run, shared_server):
-    server = shared_server("triton")
+async def test_a_load_or_unload_does_not_hold_up_invocations(kit: type[Kit], shared_server: SharedServer) -> None:
+    server = await shared_server("triton")
 
-    async def answered_while(action):
-        task, answered = asyncio.ensure_future(action), 0
+    async def answered_while(action: Coroutine[Any, Any, None]) -> int:
+        task, answered = asyncio.create_task(action), 0
         while not task.done():
             assert (await kit.invoke(server, "warm", "iris")).status == 200
             answered += not task.done()
         await task
         return answered
 
-    run(server.load("warm", "warm.tar.gz", kit.directory("iris")))
+    await server.load("warm", "warm.tar.gz", kit.directory("iris"))
     # either takes more than a second, through which one that is held up would wait
-    assert run(answered_while(server.load("other", "other.tar.gz", kit.directory("language")))) > 2
-    assert run(answered_while(server.unload("other"))) > 2
+    assert await answered_while(server.load("other", "other.tar.gz", kit.directory("language"))) > 2
+    assert await answered_while(server.unload("other")) > 2
 
 
-def test_without_a_network_namespace_listens_on_a_unix_socket_only(kit, run, new_server, monkeypatch):
+async def test_without_a_network_namespace_listens_on_a_unix_socket_only(
+    kit: type[Kit], new_server: NewServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
     monkeypatch.setenv("MME_LOCAL_TRITON_NETWORK", "shared")
     ports = {"SAGEMAKER_TRITON_ALLOW_GRPC": "true", "SAGEMAKER_TRITON_ALLOW_METRICS": "true"}
     server = new_server("triton", **ports, SAGEMAKER_TRITON_ADDITIONAL_ARGS="--allow-http=true")
     before = {process.pid for process in kit.descendants()}
-    run(server.start(60))
+    await server.start(60)
     assert kit.listening([process for process in kit.descendants() if process.pid not in before]) == []
     (socket,) = kit.sockets(before)
     assert socket.parent.stat().st_mode & 0o077 == 0
-    run(server.load("iris", "iris.tar.gz", kit.directory("iris")))
-    assert run(kit.invoke(server, "iris", "iris")).status == 200
+    await server.load("iris", "iris.tar.gz", kit.directory("iris"))
+    assert (await kit.invoke(server, "iris", "iris")).status == 200
 
 
-def test_falls_back_to_a_unix_socket_where_namespaces_are_refused(kit, run, new_server, monkeypatch):
-    def refuse(launch, log):
+async def test_falls_back_to_a_unix_socket_where_namespaces_are_refused(
+    kit: type[Kit], new_server: NewServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(launch: Launch, log: Path) -> ServerProcess:
         if launch.socket is None:
             shutil.rmtree(launch.directory)
             raise LaunchRefused("unshare: Operation not permitted")
@@ -110,28 +123,32 @@ def test_falls_back_to_a_unix_socket_where_namespaces_are_refused(kit, run, new_
 
     monkeypatch.setattr(contract, "ServerProcess", refuse)
     server = new_server("triton")
-    run(server.start(60))
-    assert run(server.ping()) is True
+    await server.start(60)
+    assert await server.ping() is True
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ServerError, match=r"C compiler is installed \(without .* refused: unshare: Operation not"):
-        run(new_server("triton").start(60))
+        await new_server("triton").start(60)
 
 
-def test_without_any_way_to_shut_triton_in_it_does_not_start(run, new_server, monkeypatch, tmp_path):
+async def test_without_any_way_to_shut_triton_in_it_does_not_start(
+    new_server: NewServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("MME_LOCAL_TRITON_NETWORK", "shared")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServerError, match="user namespaces"):
-        run(new_server("triton").start(60))
+        await new_server("triton").start(60)
 
 
-def test_another_machine_is_told_where_triton_runs(kit, tmp_path, monkeypatch):
+def test_another_machine_is_told_where_triton_runs(
+    kit: type[Kit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(UnsupportedImage, match="Linux x86_64 only, this is darwin arm64"):
         server_for(kit.container("triton"), tmp_path)
 
 
-def test_options_are_the_serve_scripts_by_default():
+def test_options_are_the_serve_scripts_by_default() -> None:
     assert serve_options({}) == [
         "--model-namespacing=true",
         "--allow-grpc=false",
@@ -153,11 +170,11 @@ def test_options_are_the_serve_scripts_by_default():
         ("ADDITIONAL_ARGS", "--exit-timeout-secs=1 --strict-readiness=false", "--strict-readiness=false"),
     ],
 )
-def test_options_follow_the_containers_environment(variable, value, option):
+def test_options_follow_the_containers_environment(variable: str, value: str, option: str) -> None:
     assert option in serve_options({f"SAGEMAKER_TRITON_{variable}": value})
 
 
-def test_an_inference_type_that_the_script_rejects_is_rejected():
+def test_an_inference_type_that_the_script_rejects_is_rejected() -> None:
     assert serve_options({"SAGEMAKER_TRITON_INFERENCE_TYPE": "generate"})
     with pytest.raises(ServerError, match="must be one of infer, generate, generate_stream, got 'stream'"):
         serve_options({"SAGEMAKER_TRITON_INFERENCE_TYPE": "stream"})

@@ -1,13 +1,13 @@
-"""Model archives: the same, byte for byte in its tar, from the same files on any machine."""
+"""What is in a model's directory or archive."""
 
 from __future__ import annotations
 
-import gzip
+import errno
 import hashlib
-import io
 import os
+import stat
 import tarfile
-import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +15,15 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from .errors import InvalidModelError, reading, writing
+from .errors import InvalidModelError, reading
 from .file import UnchangedFile
 from .members import MAX_MEMBERS, folders_above, member_problem, name_problem
+from .progress import Step
 from .unzip import unzipped
 
 IGNORED = {"__pycache__", ".DS_Store"}
+CLOCK_TICK_NS = 2 * 10**9
+"""Of the coarsest clock of a file system, FAT's."""
 
 _TEXTS = ("config.pbtxt",)
 _TEXT_BYTES = 1024**2
@@ -55,22 +58,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """A packed model.
-
-    Attributes:
-        path: The ``.tar.gz`` file.
-        digest: SHA-256 of the tar inside it: compressors differ between machines, so the gzip's own would not do.
-        contents: What is in it.
-    """
-
-    path: Path
-    digest: str
-    contents: Contents
-
-
-@dataclass(frozen=True)
-class _Member:
+class Member:
     """A file to pack, or with no ``open`` a folder without files."""
 
     name: str
@@ -79,73 +67,84 @@ class _Member:
     open: Callable[[], IO[bytes]] | None
 
 
-def _go_on() -> None:
-    """Never end early."""
+@dataclass(frozen=True)
+class Found:
+    """A model's directory or archive as it lies there, before any of its files is opened.
+
+    Attributes:
+        path: Where it is.
+        members: What is in a directory; None for an archive.
+        state: Of all files the name, size, inode and times: the content is the same as long as this is.
+        settled: Whether its last change is so long ago that a further one would have another time. What was changed
+            just now may change once more within one tick of the file system's clock, as git says of its racy index.
+    """
+
+    path: Path
+    members: tuple[Member, ...] | None
+    state: str
+    settled: bool
 
 
-@contextmanager
-def packed(source: str | os.PathLike[str], check: Callable[[], None] = _go_on) -> Iterator[Artifact]:
-    """Pack a model directory, or repack a ``.tar.gz``, into a file that exists inside the ``with`` block.
-
-    Members are sorted and carry no clock or owner, and are executable or not. Folders are members only where they have
-    no file.
-
-    Args:
-        source: The directory or archive.
-        check: Called all the time while packing; what it raises ends it.
+def find(path: Path) -> Found:
+    """Look at a model's files without opening them.
 
     Raises:
-        InvalidModelError: If there is no such model, it is empty, can't be read, changes meanwhile, or holds anything
-            but plain files.
+        InvalidModelError: If there is no such model, or it holds anything but plain files.
     """
-    with tempfile.TemporaryDirectory(prefix="mme-model-") as folder:
-        target = Path(folder, "model.tar.gz")
-        with writing(), _members(Path(source), check) as members:
-            contents = _contents(members)
-            digest = _write(members, target, check)
-        yield Artifact(target, digest, contents)
-
-
-def inspect(source: str | os.PathLike[str]) -> tuple[str, Contents]:
-    """The digest and the contents of a model, as ``packed`` gives them, without compressing anything.
-
-    Raises:
-        InvalidModelError: As ``packed``.
-    """
-    with writing(), _members(Path(source), _go_on) as members:
-        contents = _contents(members)
-        return _write(members, None, _go_on), contents
-
-
-@contextmanager
-def _members(path: Path, check: Callable[[], None]) -> Iterator[list[_Member]]:
+    now = time.time_ns()
     with reading(path):
         exists, is_dir, is_file = path.exists(), path.is_dir(), path.is_file()
-    if is_dir:
-        with reading(path):
-            members = _checked(path, _walk(path))
-        yield members
-    elif is_file and path.name.endswith((".tar.gz", ".tgz")):
-        with unzipped(path, check) as archive:
-            yield _checked(path, _archived(path, archive))
+        stats: dict[str, os.stat_result] = {}
+        if is_dir:
+            members = tuple(_limited(path, _walk(str(path), stats)))
+        elif is_file and path.name.endswith((".tar.gz", ".tgz")):
+            stats[""] = path.stat()
+        else:
+            state = "which is neither" if exists else "which does not exist"
+            raise InvalidModelError([f"path must be a model's directory or .tar.gz file, got '{path}', {state}"])
+    files = sorted((name, *_seen(found)) for name, found in stats.items())
+    folders = sorted(member.name for member in members if not member.open) if is_dir else []
+    return Found(
+        path,
+        members if is_dir else None,
+        hashlib.sha256(repr((files, folders)).encode()).hexdigest(),
+        all(max(found.st_ctime_ns, found.st_mtime_ns) < now - CLOCK_TICK_NS for found in stats.values()),
+    )
+
+
+def _seen(found: os.stat_result) -> tuple[int, ...]:
+    # the time of change, which no program can set, tells also of edits after which the time of modification was reset
+    return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_mode
+
+
+@contextmanager
+def opened(found: Found, step: Step) -> Iterator[tuple[list[Member], str | None]]:
+    """The files of a model, checked and in their order, and of an archive the digest of the tar that it has."""
+    if found.members is None:
+        with unzipped(found.path, step) as (archive, digest):
+            yield _checked(found.path, [*_limited(found.path, _archived(found.path, archive))]), digest
     else:
-        state = "which is neither" if exists else "which does not exist"
-        raise InvalidModelError([f"path must be a model's directory or .tar.gz file, got '{path}', {state}"])
+        with reading(found.path):
+            members = _checked(found.path, [*found.members])
+        yield members, None
 
 
-def _checked(path: Path, members: Iterable[_Member]) -> list[_Member]:
-    found: list[_Member] = []
+def _limited(path: Path, members: Iterable[Member]) -> Iterator[Member]:
     folders: set[str] = set()
-    for member in members:
-        found.append(member)
+    for count, member in enumerate(members, 1):
         folders.update(folders_above(member.name))
-        if len(found) + len(folders) > MAX_MEMBERS:
+        if count + len(folders) > MAX_MEMBERS:
             raise _too_many(path)
+        yield member
+
+
+def _checked(path: Path, found: list[Member]) -> list[Member]:
     found.sort(key=lambda member: member.name)
     files = [member for member in found if member.open]
     if not files:
         raise InvalidModelError([f"path must hold a model, got '{path}', which has no files"])
     problems = []
+    folders = {folder for member in found for folder in folders_above(member.name)}
     folders.update(member.name for member in found if not member.open)
     if clashing := [file.name for file in files if file.name in folders]:
         problems.append(f"path must not hold a file and a folder of one name, got {_some(clashing)} in '{path}'")
@@ -166,7 +165,7 @@ def _too_many(path: Path) -> InvalidModelError:
     return InvalidModelError([f"path must hold at most {MAX_MEMBERS} files and folders, got more in '{path}'"])
 
 
-def _is_pointer(file: _Member) -> bool:
+def _is_pointer(file: Member) -> bool:
     if file.open is None or not len(_LFS_POINTER) <= file.size < _LFS_POINTER_BYTES:
         return False
     with file.open() as content:
@@ -183,38 +182,47 @@ def _unreadable(error: OSError) -> None:
     raise error
 
 
-def _walk(root: Path) -> Iterator[_Member]:
+def _walk(root: str, stats: dict[str, os.stat_result]) -> Iterator[Member]:
     for folder, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = [name for name in folders if name not in IGNORED]
         for name in folders:
-            if Path(folder, name).is_symlink():
-                raise InvalidModelError(
-                    [f"path must hold files, got the linked folder {str(Path(folder, name))!r}: copy it"]
-                )
-        kept = [Path(folder, name) for name in files if name not in IGNORED]
+            if os.path.islink(path := os.path.join(folder, name)):
+                raise InvalidModelError([f"path must hold files, got the linked folder {path!r}: copy it"])
+        kept = [name for name in files if name not in IGNORED]
         for file in kept:
-            if not file.is_file():
-                raise InvalidModelError([f"path must hold plain files, got {str(file)!r}: remove it, or mend the link"])
-            stat = file.stat()
-            name = _named(file, root)
-            content = partial(UnchangedFile, file, stat.st_size)
-            yield _Member(name, stat.st_size, bool(stat.st_mode & 0o100), content)
-        if not kept and not folders and Path(folder) != root:
-            yield _folder(_named(Path(folder), root))
+            found = _plain_file(path := os.path.join(folder, file))
+            name = _named(path, root)
+            stats[name] = found
+            content = partial(UnchangedFile, path, found.st_size)
+            yield Member(name, found.st_size, bool(found.st_mode & 0o100), content)
+        if not kept and not folders and folder != root:
+            yield _folder(_named(folder, root))
 
 
-def _named(path: Path, root: Path) -> str:
-    name = path.relative_to(root).as_posix()
+def _plain_file(path: str) -> os.stat_result:
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        found = None  # a link to nothing, or to itself
+    if found is None or not stat.S_ISREG(found.st_mode):
+        raise InvalidModelError([f"path must hold plain files, got {path!r}: remove it, or mend the link"])
+    return found
+
+
+def _named(path: str, root: str) -> str:
+    name = path[len(root) :].lstrip(os.sep).replace(os.sep, "/")
     if problem := name_problem(name):
-        raise InvalidModelError([f"path must hold files that can be unpacked, got {str(path)!r}, which {problem}"])
+        raise InvalidModelError([f"path must hold files that can be unpacked, got {path!r}, which {problem}"])
     return name
 
 
-def _folder(name: str) -> _Member:
-    return _Member(name, 0, True, None)
+def _folder(name: str) -> Member:
+    return Member(name, 0, True, None)
 
 
-def _archived(path: Path, archive: tarfile.TarFile) -> Iterator[_Member]:
+def _archived(path: Path, archive: tarfile.TarFile) -> Iterator[Member]:
     files: set[str] = set()
     folders: set[str] = set()
     for count, info in enumerate(archive, 1):
@@ -233,7 +241,7 @@ def _archived(path: Path, archive: tarfile.TarFile) -> Iterator[_Member]:
                 [f"path must be an archive without duplicates, got {info.name!r} twice in '{path}'"]
             )
         files.add(str(name))
-        yield _Member(str(name), info.size, bool(info.mode & 0o100), partial(_content, archive, info))
+        yield Member(str(name), info.size, bool(info.mode & 0o100), partial(_content, archive, info))
     parents = {str(parent) for name in files | folders for parent in PurePosixPath(name).parents}
     for folder in folders - parents:
         yield _folder(folder)
@@ -245,7 +253,8 @@ def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     return content
 
 
-def _contents(members: list[_Member]) -> Contents:
+def contents_of(members: list[Member]) -> Contents:
+    """What is in a model, from its files."""
     texts = {}
     for member in members:
         if member.open and PurePosixPath(member.name).name in _TEXTS:
@@ -258,47 +267,3 @@ def _contents(members: list[_Member]) -> Contents:
         sum(member.size for member in members),
         tuple(member.name for member in members if member.open and not member.size),
     )
-
-
-class _Tee(io.RawIOBase):
-    """A stream that digests what goes through it."""
-
-    def __init__(self, target: gzip.GzipFile | None, check: Callable[[], None]) -> None:
-        self._target = target
-        self._check = check
-        self._position = 0
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._check()
-        self.digest.update(data)
-        if self._target is not None:
-            self._target.write(data)
-        self._position += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._position
-
-
-def _write(members: list[_Member], target: Path | None, check: Callable[[], None]) -> str:
-    """Write the archive, or with no target only digest it."""
-    if target is None:
-        return _write_tar(members, _Tee(None, check))
-    with target.open("wb") as file, gzip.GzipFile(fileobj=file, filename="", mode="wb", mtime=0) as zipped:
-        return _write_tar(members, _Tee(zipped, check))
-
-
-def _write_tar(members: list[_Member], tee: _Tee) -> str:
-    with tarfile.open(fileobj=tee, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for member in members:
-            info = tarfile.TarInfo(member.name)
-            info.mode = 0o755 if member.executable else 0o644
-            if member.open is None:
-                info.type = tarfile.DIRTYPE
-                archive.addfile(info)
-                continue
-            info.size = member.size
-            with member.open() as content:
-                archive.addfile(info, content)
-    return tee.digest.hexdigest()

@@ -31,13 +31,12 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def writing() -> Iterator[None]:
-    """Say in words that there is no room for what is packed."""
+def writing(folder: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """Say in words that there is no room for what is packed, in a folder or with the temporary files."""
     try:
         yield
     except OSError as error:
-        problem = (
-            f"path can't be packed in {tempfile.gettempdir()!r}: {error.strerror or error}; free space there, or set "
-            "TMPDIR to another folder"
-        )
+        where = tempfile.gettempdir() if folder is None else os.fspath(folder)
+        way_out = ", or set TMPDIR to another folder" if folder is None else ""
+        problem = f"path can't be packed in {where!r}: {error.strerror or error}; free space there{way_out}"
         raise InvalidModelError([problem]) from error

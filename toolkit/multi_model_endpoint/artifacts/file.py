@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
 from types import TracebackType
 
 from .errors import InvalidModelError, reading
@@ -21,7 +20,7 @@ class UnchangedFile(io.FileIO):
         InvalidModelError: If it can't be read, or is another one by the end of the ``with`` block.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: str, size: int) -> None:
         self._path = path
         with reading(path):
             super().__init__(path)
@@ -47,5 +46,5 @@ class UnchangedFile(io.FileIO):
 
     def _refuse(self) -> None:
         raise InvalidModelError(
-            [f"path must not change while it is packed, got {str(self._path)!r}, which did: wait until it is written"]
+            [f"path must not change while it is packed, got {self._path!r}, which did: wait until it is written"]
         )

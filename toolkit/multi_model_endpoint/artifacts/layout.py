@@ -77,6 +77,12 @@ def _pytorch(contents: Contents, program: str | None, findings: Findings) -> Non
 
     https://github.com/aws/sagemaker-pytorch-inference-toolkit
     """
+    if "code/requirements.txt" in contents.files:
+        findings.warn(
+            "pytorchRequirements",
+            "path holds 'code/requirements.txt', which the PyTorch container does not install for a model of a "
+            "multi-model endpoint: bring what the image lacks in 'code/', or in an image of your own",
+        )
     archive = any(
         PurePosixPath(name).parts[-2:] == ("MAR-INF", "MANIFEST.json") and name.count("/") < 3
         for name in contents.files

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
+from . import gzipped
 from .errors import InvalidModelError, reading
 from .members import MAX_BYTES, MAX_HEADER
+from .progress import Step
 
 _CHUNK = 1024 * 1024
 # Weights hardly compress: what is larger than the endpoint takes must at least not be a bomb
@@ -20,8 +23,11 @@ _MAX_RATIO = 10
 
 
 @contextmanager
-def unzipped(path: Path, check: Callable[[], None]) -> Iterator[tarfile.TarFile]:
+def unzipped(path: Path, step: Step) -> Iterator[tuple[tarfile.TarFile, str]]:
     """Open an archive for reading in any order: sorting its members would otherwise unzip it anew for each.
+
+    Returns:
+        The archive, and the digest of its tar.
 
     Raises:
         InvalidModelError: If it is none, or unzips to much more than its size; also from inside the ``with`` block,
@@ -29,10 +35,10 @@ def unzipped(path: Path, check: Callable[[], None]) -> Iterator[tarfile.TarFile]
     """
     with tempfile.TemporaryFile() as plain:
         try:
-            _unzip(path, plain, check)
+            digest = _unzip(path, plain, step)
             plain.seek(0)
             with tarfile.open(fileobj=cast(Any, _Tar(plain)), mode="r:") as archive:
-                yield archive
+                yield archive, digest
         except InvalidModelError:
             raise
         # OverflowError and ValueError: numbers that no file has. RecursionError: headers of headers of headers.
@@ -43,16 +49,22 @@ def unzipped(path: Path, check: Callable[[], None]) -> Iterator[tarfile.TarFile]
             raise InvalidModelError([f"path must be a gzipped tar archive, got '{path}': {error}"]) from error
 
 
-def _unzip(path: Path, plain: IO[bytes], check: Callable[[], None]) -> None:
+def _unzip(path: Path, plain: IO[bytes], step: Step) -> str:
+    digest = hashlib.sha256()
     with reading(path):
         file = path.open("rb")
-    limit = max(MAX_BYTES, _MAX_RATIO * path.stat().st_size)
-    with file, gzip.open(file) as zipped:
+    size = path.stat().st_size
+    limit = max(MAX_BYTES, _MAX_RATIO * size)
+    before = 0
+    with file, gzipped.reader(file) as zipped:
         while data := zipped.read(_CHUNK):
-            check()
+            step(file.tell() - before, size)
+            before = file.tell()
+            digest.update(data)
             plain.write(data)
             if plain.tell() > limit:
                 raise InvalidModelError([f"path must unzip to at most {limit} bytes, got '{path}', which goes on"])
+    return digest.hexdigest()
 
 
 class _Tar:

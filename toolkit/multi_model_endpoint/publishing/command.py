@@ -164,14 +164,19 @@ class _Progress(Progress):
 
     def upload(self, uploader: Uploader, model: Planned) -> None:
         task = self.add_task(f"packing {model.target_model}", total=None)
+
+        def step(done: int, total: int) -> None:
+            uploader.check()
+            self.update(task, advance=done, total=total)
+
         try:
-            with packed(model.source, uploader.check) as artifact:
+            with packed(model.source, step) as artifact:
                 if artifact.digest != model.digest:
                     raise InvalidModelError(
                         [f"'{model.source}' has changed since it was checked: wait until it is written, and push again"]
                     )
                 size = artifact.path.stat().st_size
-                self.update(task, description=model.target_model, total=size)
+                self.update(task, description=model.target_model, completed=0, total=size)
                 uploaded = uploader.upload(artifact.path, model.target_model, lambda done: self.advance(task, done))
             self.console.print(f"uploaded {model.target_model}" if uploaded else f"unchanged {model.target_model}")
         finally:

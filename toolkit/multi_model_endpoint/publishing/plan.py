@@ -11,6 +11,7 @@ from multi_model_endpoint.artifacts import (
     InvalidModelError,
     ModelServer,
     check_layout,
+    each,
     inspect,
     model_name_problems,
     models_in,
@@ -94,19 +95,18 @@ def plan(models: dict[str, Path], destination: Destination, family: str | None) 
     planned: list[Planned] = []
     warnings: list[str] = []
     problems: list[str] = []
-    for name, path in models.items():
+    for name, inspected in each("reading models", models, inspect).items():
         own = [*model_name_problems("name", name)]
-        try:
-            digest, contents = inspect(path)
-        except InvalidModelError as error:
-            problems += _named(name, [*own, *error.problems])
+        if isinstance(inspected, InvalidModelError):
+            problems += _named(name, [*own, *inspected.problems])
             continue
+        digest, contents = inspected
         target = target_model(name, digest)
         own += object_key_problems("name", len(destination.prefix) + len(target))
         findings = check_layout(contents, ModelServer(family))
         problems += _named(name, [*own, *findings.problems])
         warnings += _named(name, [message for _, message in findings.warnings])
-        planned.append(Planned(path, target, digest, contents.size))
+        planned.append(Planned(models[name], target, digest, contents.size))
     if problems:
         raise InvalidModelError(problems)
     return planned, warnings

@@ -8,12 +8,11 @@ https://github.com/aws/sagemaker-scikit-learn-container
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Any
 
 import numpy as np
-from sagemaker_inference import content_types, decoder, encoder  # type: ignore[import-untyped]
+from sagemaker_inference import content_types, encoder  # type: ignore[import-untyped]
 from sagemaker_inference.errors import (  # type: ignore[import-untyped]
     BaseInferenceToolkitError,
     GenericInferenceToolkitError,
@@ -21,6 +20,7 @@ from sagemaker_inference.errors import (  # type: ignore[import-untyped]
 )
 from sagemaker_inference.transformer import Transformer  # type: ignore[import-untyped]
 
+from mme_local.servers.handlers.arrays import decode
 from mme_local.servers.handlers.script_mode import handler, no_model_fn
 
 
@@ -32,11 +32,7 @@ class Defaults:
     def default_input_fn(self, input_data: Any, content_type: str) -> Any:
         """Decode CSV, JSON, NPY or NPZ; one dimension is one row."""
         try:
-            if content_type == content_types.NPY:
-                # Not the toolkit's decoder, which unpickles what a caller sends; AWS's images patch that too.
-                array = np.load(io.BytesIO(input_data), allow_pickle=False)
-            else:
-                array = decoder.decode(input_data, content_type)
+            array = decode(input_data, content_type)
             if len(array.shape) == 1:
                 array = array.reshape(1, -1)
             return array.astype(np.float32) if content_type in content_types.UTF8_TYPES else array

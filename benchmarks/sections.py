@@ -1,0 +1,92 @@
+"""All that ``make bench`` measures, in the order of its report; ``docs/speed.md`` has a row for each."""
+
+from __future__ import annotations
+
+from benchmarks import many, overhead, packing, push, starting, synthesis
+from benchmarks.report import Section
+
+SECTIONS = [
+    Section(
+        "synthesis",
+        "An endpoint in an app",
+        "Messages to jsii's process, resources and bytes of the template are counted; seconds are the median of"
+        f" {synthesis.ROUNDS} apps that are made and synthesized. Bare is the README's first endpoint; full has"
+        " scaling, an alarm, and rollbacks by it. The hand-written L1s allow what ours allow; the alpha module's"
+        " endpoint has one model, and a role that may do anything in SageMaker.",
+        synthesis.rows,
+        {"rounds": 1},
+    ),
+    Section(
+        "apps",
+        "Many endpoints in an app",
+        "Seconds for each bare endpoint, in a stack of its own.",
+        synthesis.many_rows,
+        {"counts": [1, 2]},
+    ),
+    Section(
+        "importing",
+        "Importing the library",
+        f"What it adds to an app that imports the same modules of aws_cdk, by `-X importtime`; median of"
+        f" {synthesis.ROUNDS}.",
+        synthesis.import_rows,
+        {"rounds": 1},
+    ),
+    Section(
+        "packing",
+        "Models at synth: packed for the first time, and unchanged",
+        "Each row is an app of its own with one store, as `cdk synth` runs it; processor time and memory are those of"
+        " its Python process. The files compress as float32 weights do.",
+        packing.rows,
+        {"gigabytes": 0.01, "cases": 2},
+    ),
+    Section(
+        "push",
+        "Publishing models",
+        f"`mme push` and the AWS CLI (version 1, from PyPI), to the same local S3; the best of {push.ROUNDS} rounds."
+        " Models are random bytes, which nothing compresses, and archives are as `tar -czf` makes them. For the AWS CLI"
+        " a folder is packed by `tar -czf` first. `aws s3 cp` uploads, and what is unchanged is left to `aws s3 sync`;"
+        " for an unchanged folder it has nothing.",
+        push.rows,
+        {"kinds": [(1, 50_000)], "rounds": 1},
+    ),
+    Section(
+        "many",
+        "Many models, in one stack and under one prefix",
+        "Processor time and memory: of Python with the CDK's Node.js for a stack, of `mme push`, and of the `mme serve`"
+        " whose S3 it publishes to. A synthesis and a start have costs of their own, which many models share.",
+        many.rows,
+        {"added": [1], "published": [1]},
+    ),
+    Section(
+        "waits",
+        "What a caller waits, straight to the model server and through the local endpoint",
+        "Milliseconds of warm calls; one caller, one instance.",
+        overhead.waits,
+        {"servers": ["Triton"], "rounds": 1, "calls": 2, "warm_up": 1},
+    ),
+    Section(
+        "throughput",
+        "Calls a second, the same two ways",
+        f"{overhead.CALLERS} callers, one instance, the best of {overhead.ROUNDS} rounds. Client, `mme-local` and model"
+        " server have only these cores: once all are busy, the share is what is left for the model server, so it rises"
+        " with the work of the model and with the cores.",
+        overhead.throughput,
+        {"servers": ["Multi Model Server"], "rounds": 1, "seconds": 0.1, "warm_up": 1},
+    ),
+    Section(
+        "growth",
+        "Models under one prefix",
+        f"XGBoost, milliseconds: the first call of a model (median of {overhead.COLD_CALLS}) and the later ones,"
+        " through the endpoint; and the memory of the `mme-local` process itself.",
+        overhead.growth,
+        {"sizes": (3,), "calls": 2, "warm_up": 1},
+    ),
+    Section(
+        "starting",
+        "What comes before an answer",
+        f"Milliseconds: `mme serve` until it answers (median of {starting.STARTS}), the first call of a model (median"
+        f" of {starting.FIRST_CALLS}) by its parts, and the real CDK CLI from nothing to both stacks here.",
+        starting.rows,
+        {"starts": 1, "servers": ["Multi Model Server"], "first_calls": 1, "deploy": False},
+    ),
+]
