@@ -9,6 +9,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,12 @@ class Site:
         return labelled("container", self.folder)
 
     def launchers(self) -> list[psutil.Process]:
-        found = psutil.Process(self.local.process.pid).children()
-        return [process for process in found if "launch.py" in " ".join(process.cmdline())]
+        found = []
+        for process in psutil.Process(self.local.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # a zombie is one, too
+                if "launch.py" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
 
 
 def labelled(kind: str, folder: str) -> list[str]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -75,9 +76,10 @@ def test_the_next_start_removes_what_was_killed_with_its_launchers(own_site: Sta
     site = own_site()
     serving(site, images)
     folder, launchers = site.folder, site.launchers()
-    for process in [site.local.process, *launchers]:
-        process.send_signal(signal.SIGSTOP)  # so that none sees another's end
-    for process in [*launchers, site.local.process]:
+    processes = [psutil.Process(site.local.process.pid), *launchers]
+    for process in processes:
+        process.suspend()  # so that none sees another's end
+    for process in processes:
         process.kill()
     site.local.process.wait(60)
     assert not nothing_left(folder)
