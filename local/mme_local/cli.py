@@ -28,7 +28,7 @@ from mme_local.ministack.iam import role_credentials
 from mme_local.ministack.node import prepare_node
 
 if TYPE_CHECKING:
-    from mme_local.servers.choice import Servers
+    from mme_local.servers.images import Servers
 
 log = structlog.get_logger(__name__)
 
@@ -189,8 +189,8 @@ def _serve(
 
 def make_servers(docker: str, environment: Mapping[str, str], folder: Path, memory: int | None) -> Servers:
     """What runs images: model servers that stand in for them, or Docker, by the user's own settings of it."""
-    from mme_local.servers.choice import Servers
     from mme_local.servers.docker.client import Docker
+    from mme_local.servers.images import Servers
 
     if docker == "never":
         return Servers(None)

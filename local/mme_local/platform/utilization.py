@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from mme_local.servers.docker.server import IDENTITY
+from mme_local.servers.docker.leftovers import IDENTITY
 
 
 class Utilization:

@@ -330,9 +330,9 @@ async def test_with_direct_invocation_only_the_container_that_is_named_runs(at: 
     first: dict[str, Any] = {"x_amzn_sagemaker_target_container_hostname": "first"}
     second: dict[str, Any] = {"x_amzn_sagemaker_target_container_hostname": "second"}
     assert (await at.invoke(None, **first))[::2] == (200, b"one|x")
-    assert [server.invocations for server in world.servers] == [1, 0]
+    assert {server.container.hostname: server.invocations for server in world.servers} == {"first": 1, "second": 0}
     assert (await at.invoke(**second))[::2] == (200, b"many|x")
-    assert [server.invocations for server in world.servers] == [1, 1]
+    assert {server.container.hostname: server.invocations for server in world.servers} == {"first": 1, "second": 1}
     refused: list[tuple[str | None, dict[str, Any], bytes]] = [
         (None, {}, b"is missing a target container hostname header"),
         (

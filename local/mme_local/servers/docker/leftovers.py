@@ -10,6 +10,9 @@ from pathlib import Path
 OWNER = "mme-local.owner"
 """The label of what we make: the machine and the lock file of whom it belongs to."""
 
+IDENTITY = "container"
+"""The file in a server's folder with its container's id."""
+
 
 def owner(lock: Path) -> str:
     """The label's value for the process that holds a lock on this file."""

@@ -13,10 +13,8 @@ from mme_local.hosting.spec import SAFE_PORTS, ContainerSpec
 from mme_local.servers.base import ServerError
 from mme_local.servers.contract import HttpModelServer
 from mme_local.servers.docker.client import Docker
+from mme_local.servers.docker.leftovers import IDENTITY
 from mme_local.servers.process import PORT, Launch
-
-IDENTITY = "container"
-"""The file in a server's folder with its container's id."""
 
 _BRIDGE = "com.docker.network.bridge."
 _CODE = "SAGEMAKER_SUBMIT_DIRECTORY"
