@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,9 +113,15 @@ class Site:
         assert self.settled(endpoint) == ("InService", "")
         return endpoint
 
+    def deploy_all(self, *models: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Deploy several at once."""
+        endpoints = [self.start(self.model(*containers)) for containers in models]
+        assert [self.settled(endpoint) for endpoint in endpoints] == [("InService", "")] * len(endpoints)
+        return endpoints
+
     def delete(self, endpoint: str) -> None:
+        """Have it deleted, which nobody waits for."""
         self.sagemaker.delete_endpoint(EndpointName=endpoint)
-        self.eventually(lambda: not self.sagemaker.list_endpoints(NameContains=endpoint)["Endpoints"])
 
     def call(self, endpoint: str, body: str | Mapping[str, Any] = "x", model: str | None = None, **options: str) -> str:
         """Call it; a mapping is what the container shall do."""

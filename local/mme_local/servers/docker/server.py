@@ -90,7 +90,7 @@ class DockerServer(HttpModelServer):
             # nobody is there that would pass anything on; nor does Docker, but an internal network can't publish a port
             network += ["--aux-address", f"DefaultGatewayIPv4={subnet[3]}"]
             network += ["--internal"] if near else ["--opt", f"{_BRIDGE}enable_ip_masquerade=false"]
-            run += ["--dns", "127.0.0.1"]
+            run += ["--dns", "127.0.0.1", "--dns-option", "timeout:1", "--dns-option", "attempts:1"]
         if not near:
             run += ["--publish", f"127.0.0.1:{address[1]}:{self._port}"]
         run += [*self._limits(), *self._mounts(), *self._environment(), "--", self.container.image, "serve"]
