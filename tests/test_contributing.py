@@ -10,7 +10,7 @@ import pytest
 LIBRARY = ("_endpoint/", "_images/", "_models/", "_rules/", "_variants/")
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", *(f"docs/adr/000{number}-*.md" for number in range(2, 6))])
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", *(f"docs/adr/000{number}-*.md" for number in range(2, 7))])
 def test_files_that_are_named_are_there(root: Path, page: str) -> None:
     (found,) = root.glob(page)
     missing = []

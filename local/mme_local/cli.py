@@ -9,15 +9,16 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 import uvicorn
 
-from mme_local.folder import working_folder
+from mme_local.folder import lock_of, working_folder
 from mme_local.hosting.plane import Hosting, NoServers
 from mme_local.logs import configure_logging
 from mme_local.ministack.credentials import Credentials
@@ -25,6 +26,9 @@ from mme_local.ministack.gateway import ACCOUNT, REGION, Gateway, environment
 from mme_local.ministack.http import Protocol
 from mme_local.ministack.iam import role_credentials
 from mme_local.ministack.node import prepare_node
+
+if TYPE_CHECKING:
+    from mme_local.servers.images import Servers
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +65,20 @@ _PARENT_POLL_SECONDS = 0.5
     help="Most model server processes of one variant, whatever its instance count says.",
 )
 @click.option(
+    "--docker",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Which images run as they are, in Docker: those that no model server here stands in for, all, or none. Those"
+    " that are not on this machine are pulled, as by `docker pull`.",
+)
+@click.option(
+    "--docker-memory",
+    type=click.IntRange(min=6),
+    metavar="MIB",
+    help="Memory of one container in Docker, which is killed beyond it. Default: no limit.",
+)
+@click.option(
     "--no-servers",
     is_flag=True,
     help="Start no model servers: everything deploys at once, and invocations answer 503.",
@@ -79,6 +97,8 @@ def serve(
     root: Path | None,
     memory_budget: int | None,
     instances: int,
+    docker: str,
+    docker_memory: int | None,
     no_servers: bool,
     enforce_iam: bool,
     as_json: bool,
@@ -91,13 +111,17 @@ def serve(
     bootstrap` and `cdk deploy`. Logs go to standard error. Everything is forgotten at the end.
     """
     configure_logging(as_json=as_json, verbose=verbose)
+    users_environment = dict(os.environ)
     listener = _listen(port)
     parent = os.getppid() if exit_with_parent else None
     port = listener.getsockname()[1]
     credentials = Credentials.random()
     with working_folder(root) as folder:
         _set_environment(port, folder, credentials, enforce_iam)
-        hosting = NoServers() if no_servers else make_hosting(port, folder, memory_budget, instances, enforce_iam)
+        hosting: Hosting = NoServers()
+        if not no_servers:
+            servers = make_servers(docker, users_environment, folder, docker_memory)
+            hosting = make_hosting(port, folder, servers, memory_budget, instances, enforce_iam)
         served = _serve(listener, hosting, credentials, parent, folder, verbose)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -163,7 +187,23 @@ def _serve(
     return server.started
 
 
-def make_hosting(port: int, folder: Path, memory_budget: int | None, instances: int, enforce_iam: bool) -> Hosting:
+def make_servers(docker: str, environment: Mapping[str, str], folder: Path, memory: int | None) -> Servers:
+    """What runs images: model servers that stand in for them, or Docker, by the user's own settings of it."""
+    from mme_local.servers.docker.client import Docker
+    from mme_local.servers.images import Servers
+
+    if docker == "never":
+        return Servers(None)
+    client = Docker(environment, lock_of(folder), memory=None if memory is None else memory * 1024**2)
+    if docker == "always" and (problem := client.problem()) is not None:
+        raise click.ClickException(f"--docker always needs Docker, but {problem}")
+    threading.Thread(target=client.remove_left_behind, daemon=True).start()
+    return Servers(client, always=docker == "always")
+
+
+def make_hosting(
+    port: int, folder: Path, servers: Servers, memory_budget: int | None, instances: int, enforce_iam: bool
+) -> Hosting:
     """The data plane of ``serve``."""
     from mme_local.platform import LocalHosting
 
@@ -172,6 +212,8 @@ def make_hosting(port: int, folder: Path, memory_budget: int | None, instances: 
         folder / "hosting",
         memory_budget=None if memory_budget is None else memory_budget * 1024**2,
         max_instances=instances,
+        server_factory=servers.make,
+        image_labels=servers.labels,
         role_credentials=role_credentials if enforce_iam else None,
     )
 

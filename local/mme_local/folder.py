@@ -41,8 +41,13 @@ def working_folder(root: Path | None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder if root is None else folder / "tmp", ignore_errors=True)
-        (folder / _LOCK).unlink(missing_ok=True)
+        lock_of(folder).unlink(missing_ok=True)
         os.close(lock)
+
+
+def lock_of(folder: Path) -> Path:
+    """The file in the folder that this process holds locked for as long as it lives."""
+    return folder / _LOCK
 
 
 def _lock(folder: Path) -> int:
@@ -51,7 +56,7 @@ def _lock(folder: Path) -> int:
     descriptor = os.open(new, os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     # only now, so that there is no moment in which the folder looks abandoned
-    new.rename(folder / _LOCK)
+    new.rename(lock_of(folder))
     return descriptor
 
 
@@ -60,7 +65,7 @@ def _remove_abandoned() -> None:
         with suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
-            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            descriptor = os.open(lock_of(folder), os.O_RDWR | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)

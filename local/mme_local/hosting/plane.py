@@ -46,6 +46,10 @@ class Hosting(Protocol):
     async def remove(self, endpoint_name: str) -> None:
         """Drain and stop the endpoint's fleet."""
 
+    def image_labels(self, image: str) -> Mapping[str, str] | None:
+        """The labels of an image that would run here as it is; None when it would not, or is not on this machine."""
+        ...
+
     async def invoke(
         self, endpoint_name: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:
@@ -82,6 +86,10 @@ class NoServers:
 
     async def remove(self, endpoint_name: str) -> None:
         """There is nothing to stop."""
+
+    def image_labels(self, image: str) -> Mapping[str, str] | None:
+        """No image runs here."""
+        return None
 
     async def invoke(
         self, endpoint_name: str, headers: Mapping[str, str], body: bytes

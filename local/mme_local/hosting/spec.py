@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 MAX_BODY = 25 * 1024**2
 """Bytes of a request, by AWS's FAQ on model hosting; the API's service model still says 6 MB."""
+SAFE_PORTS = 1000
+"""How many ports from ``ContainerSpec.port`` on are a container's own."""
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
 _S3_HOST = re.compile(r"(?:(?P<bucket>.+)\.)?s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com(?:\.cn)?")
 
@@ -43,6 +45,12 @@ class ContainerSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     model_cache: bool = True
     hostname: str | None = None
+    port: int | None = None
+    """Where it is told to listen, beside the others of a pipeline; 8080 when it is alone."""
+    architecture: str = "amd64"
+    """Of the instance's processors, as Docker calls it."""
+    network_isolation: bool = False
+    """Whether it reaches no network, not even S3."""
 
     @property
     def repository(self) -> str:

@@ -48,6 +48,11 @@ class Disk:
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
+    def directory(self) -> Path:
+        """The folder with all of them."""
+        return self._directory
+
+    @property
     def budget(self) -> int | None:
         """Bytes that all files together should stay below."""
         return self._budget
@@ -66,7 +71,7 @@ class Disk:
             InvokeError: The object is absent, not a model archive, or S3 does not answer.
         """
         # Never the same path twice: a download that was given up may still be ending in its thread.
-        directory = self._directory / f"{model.name}-{next(self._number)}"
+        directory = self._directory / f"{model.name}-{next(self._number)}" / "model"
         stop = threading.Event()
         loop = asyncio.get_running_loop()
         try:
@@ -95,7 +100,12 @@ class Disk:
     def _fetch(self, model: InstanceModel, directory: Path, stop: threading.Event) -> int:
         if model.forsaken:
             raise Forsaken
-        return self._store.fetch(model.url, directory, stop)
+        directory.parent.mkdir()
+        try:
+            return self._store.fetch(model.url, directory, stop)
+        except BaseException:
+            directory.parent.rmdir()
+            raise
 
     def delete(self, directory: Path, size: int) -> Future[None]:
         """Delete a model's files; the room counts as free at once, and is free when the result is there."""
@@ -103,4 +113,4 @@ class Disk:
         return self._remove(directory)
 
     def _remove(self, directory: Path) -> Future[None]:
-        return self._executor.submit(remove_tree, directory)
+        return self._executor.submit(remove_tree, directory.parent)

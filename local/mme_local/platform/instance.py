@@ -196,17 +196,15 @@ class Instance:
             log.follow(folder / "server.log")
             return around.server_factory(container, folder)
 
-        if container.model_data_url is None:
-            reason = "it has no ModelDataUrl, and only models run here, not what is inside an image"
-            return UnservableStage(name, container.image, reason)
         try:
             supervisor = Supervisor(make, startup_timeout=self._variant.startup_timeout, settings=settings, label=label)
         except UnsupportedImage as error:
             return UnservableStage(name, container.image, str(error))
         if not container.multi_model:
             single = SingleModelStage(supervisor, self.disk, failures, settings, url=container.model_data_url)
-            supervisor.prepare = single.prepare
+            supervisor.files, supervisor.prepare = single.files, single.prepare
             return single
+        assert container.model_data_url is not None, "CreateModel asks for it"
         cache = ModelCache(
             Loader(supervisor, failures, settings),
             self.disk,
@@ -217,9 +215,12 @@ class Instance:
             keep=container.model_cache,
             label=label,
         )
-        supervisor.on_down = cache.forget_memory
+        supervisor.files, supervisor.on_down = self._models, cache.forget_memory
         self._multi_model = MultiModelStage(supervisor, cache, failures, settings, prefix=container.model_data_url)
         return self._multi_model
+
+    async def _models(self) -> Path:
+        return self.disk.directory
 
     def _log_stream(self, container: str) -> LogStream:
         name = f"{self._variant.name}/{self._id}"

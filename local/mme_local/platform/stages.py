@@ -6,6 +6,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -196,24 +197,35 @@ class MultiModelStage(_ServerStage):
 class SingleModelStage(_ServerStage):
     """A container with one model of its own, loaded before the first call."""
 
-    def __init__(self, supervisor: Supervisor, disk: Disk, failures: Failures, settings: Settings, *, url: str) -> None:
+    def __init__(
+        self, supervisor: Supervisor, disk: Disk, failures: Failures, settings: Settings, *, url: str | None
+    ) -> None:
         super().__init__(supervisor, failures, settings)
         self._disk = disk
-        self._model = InstanceModel(url, url.rpartition("/")[2])
+        self._url = url
+        self._model = InstanceModel(url or "", (url or "").rpartition("/")[2])
 
     async def stop(self) -> None:
         """End the server."""
         await self.supervisor.stop()
 
+    async def files(self) -> Path | None:
+        """Fetch the model, unless it is inside the image."""
+        model = self._model
+        if model.directory is None and self._url is not None:
+            try:
+                model.directory, model.disk_bytes = await self._disk.fetch(model)
+            except InvokeError as error:
+                raise ServerError(error.message) from error
+        return model.directory
+
     async def prepare(self, server: ContainerServer) -> None:
         """Load the model into a new server."""
         model = self._model
+        if model.directory is None:
+            return
         try:
-            if model.directory is None:
-                model.directory, model.disk_bytes = await self._disk.fetch(model)
             await server.load(model.name, model.target_model, model.directory)
-        except InvokeError as error:
-            raise ServerError(error.message) from error
         except LoadError as error:
             raise ServerError(f"the model at {model.url} was not loaded: {error}") from error
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 
@@ -32,6 +33,7 @@ class Supervisor:
         server: The present server.
         generation: How many servers there were before it.
         up: Whether it takes calls.
+        files: Says before each start where the server's models are.
         prepare: Runs on each new server before it takes calls; loads the model of a single-model container.
         on_down: Runs when the server is known to be dead.
     """
@@ -45,6 +47,7 @@ class Supervisor:
         label: str,
     ) -> None:
         self._make = make
+        self.files: Callable[[], Awaitable[Path | None]] | None = None
         self.prepare: Callable[[ContainerServer], Awaitable[None]] | None = None
         self.on_down: Callable[[], None] | None = None
         self._startup_timeout = startup_timeout
@@ -153,7 +156,7 @@ class Supervisor:
         return min(self._settings.restart_backoff * 2.0 ** min(failures - 1, 16), self._settings.restart_backoff_max)
 
     async def _start(self, server: ContainerServer) -> None:
-        await server.start(self._startup_timeout)
+        await server.start(self._startup_timeout, None if self.files is None else await self.files())
         if self.prepare is not None:
             await self.prepare(server)
         self._failure = None

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import psutil
 
+from mme_local.servers.docker.leftovers import IDENTITY
+
 
 class Utilization:
     """Measures instances by their processes.
 
     An instance's servers are those children of this process that write their log to the instance's own folder, with
-    everything that they started in turn.
+    everything that they started in turn, and what runs in its containers, where Docker runs on this very machine.
 
     Args:
         disk_budget: What counts as an instance's whole disk; the real disk when left out.
@@ -62,10 +64,20 @@ class Utilization:
 
 
 def processes_of(directory: Path) -> Iterator[psutil.Process]:
-    """Yield the children of this process that have a file below ``directory`` open, and their descendants."""
+    """Yield our children that have a file below ``directory`` open, their descendants and containers."""
     directory = directory.resolve()
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
             if any(directory in Path(file.path).parents for file in child.open_files()):
                 yield child
                 yield from child.children(recursive=True)
+    yield from _in_containers(directory)
+
+
+def _in_containers(directory: Path) -> Iterator[psutil.Process]:
+    identities = [file.read_text() for file in directory.glob(f"*/*/{IDENTITY}")]
+    for pid in psutil.pids() if identities else ():
+        with contextlib.suppress(OSError, psutil.Error):
+            groups = Path(f"/proc/{pid}/cgroup").read_text()
+            if any(identity and identity in groups for identity in identities):
+                yield psutil.Process(pid)

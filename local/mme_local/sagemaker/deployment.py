@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from typing import Any
 
 from mme_local.hosting.plane import HostingError
-from mme_local.hosting.spec import ContainerSpec, EndpointSpec, VariantSpec
+from mme_local.hosting.spec import SAFE_PORTS, ContainerSpec, EndpointSpec, VariantSpec
 from mme_local.sagemaker.records import Endpoint, EndpointConfig, Model, Region, Variant
+
+_GRAVITON = re.compile(r"ml\.[a-z]+\d+g[a-z]*\.")
+_FIRST_PORT = 14000
 
 
 def new_variants(region: Region, config: EndpointConfig) -> list[Variant]:
@@ -82,7 +88,7 @@ def _variant_spec(region: Region, request: Mapping[str, Any], desired: Variant) 
         timeouts["startup_timeout"] = float(request["ContainerStartupHealthCheckTimeoutInSeconds"])
     return VariantSpec(
         name=name,
-        containers=tuple(_container_spec(container) for container in model.containers),
+        containers=_container_specs(model, request["InstanceType"]),
         instance_type=request["InstanceType"],
         instance_count=desired.desired_instance_count,
         weight=desired.desired_weight,
@@ -93,7 +99,21 @@ def _variant_spec(region: Region, request: Mapping[str, Any], desired: Variant) 
     )
 
 
-def _container_spec(container: Mapping[str, Any]) -> ContainerSpec:
+def _container_specs(model: Model, instance_type: str) -> tuple[ContainerSpec, ...]:
+    spec = partial(
+        _container_spec,
+        architecture="arm64" if _GRAVITON.match(instance_type) else "amd64",
+        network_isolation=model.request.get("EnableNetworkIsolation", False),
+    )
+    containers = model.containers
+    if len(containers) == 1:
+        return (spec(containers[0]),)
+    return tuple(
+        spec(container, port=port) for container, port in zip(containers, count(_FIRST_PORT, SAFE_PORTS), strict=False)
+    )
+
+
+def _container_spec(container: Mapping[str, Any], **of_the_model: Any) -> ContainerSpec:
     caching = container.get("MultiModelConfig", {}).get("ModelCacheSetting", "Enabled")
     return ContainerSpec(
         image=container.get("Image", ""),
@@ -102,6 +122,7 @@ def _container_spec(container: Mapping[str, Any]) -> ContainerSpec:
         environment=dict(container.get("Environment", {})),
         model_cache=caching == "Enabled",
         hostname=container.get("ContainerHostname"),
+        **of_the_model,
     )
 
 

@@ -7,22 +7,39 @@ from typing import Any
 
 from mme_local.aws.listing import answer
 from mme_local.aws.tags import tag_map
+from mme_local.hosting.images import Labels, label_problem
 from mme_local.sagemaker import rules
+from mme_local.sagemaker.errors import ValidationError
 from mme_local.sagemaker.listing import page
 from mme_local.sagemaker.permissions import Roles, check_execution_role
 from mme_local.sagemaker.records import EndpointConfig, Model, Region
 
 
-def create_model(region: Region, request: Mapping[str, Any], *, roles: Roles | None = None) -> dict[str, Any]:
+def create_model(
+    region: Region, request: Mapping[str, Any], *, labels: Labels, roles: Roles | None = None
+) -> dict[str, Any]:
     """CreateModel; with ``roles``, the execution role must be able to do its work."""
     name = request["ModelName"]
     region.models.check_free(name)
     rules.check_model(request)
+    check_images(request, labels)
     if roles is not None:
         check_execution_role(roles, request)
     record = Model(name, region.models.arn(name), dict(request), tags=tag_map(request.get("Tags", [])))
     region.models.add(record)
     return {"ModelArn": record.arn}
+
+
+def check_images(request: Mapping[str, Any], labels: Labels) -> None:
+    """Refuse an image whose labels do not say that it can do what is asked of it."""
+    containers = request.get("Containers") or [request["PrimaryContainer"]]
+    for container in containers:
+        image = container.get("Image", "")
+        found = labels(image)
+        multi_model = container.get("Mode") == "MultiModel"
+        problem = label_problem(image, found, multi_model=multi_model, pipeline=len(containers) > 1)
+        if problem is not None:
+            raise ValidationError(problem)
 
 
 def describe_model(region: Region, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class SageMaker:
         self.endpoints = Endpoints(hosting, alarms=alarms, roles=roles, clock=clock)
         self._regions: dict[Scope, Region] = {}
         self._operations: dict[str, Operation] = {
-            "CreateModel": partial(models.create_model, roles=roles),
+            "CreateModel": partial(models.create_model, labels=hosting.image_labels, roles=roles),
             "DescribeModel": models.describe_model,
             "ListModels": models.list_models,
             "DeleteModel": models.delete_model,

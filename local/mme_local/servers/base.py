@@ -75,8 +75,12 @@ class ContainerServer(Protocol):
     the caller sent, which the platform passes on in ``X-Amzn-SageMaker-Target-Model``.
     """
 
-    async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - until the first ping
-        """Start the process and return at its first successful ping; ``ServerError`` says why it did not come up."""
+    async def start(self, timeout: float, files: Path | None = None) -> None:  # noqa: ASYNC109 - until the first ping
+        """Start the process and return at its first successful ping; ``ServerError`` says why it did not come up.
+
+        ``files`` is where the models will be, or the model of a single-model container: a container sees no other
+        folder of this machine.
+        """
 
     async def stop(self) -> None:
         """End the process and everything that it started, and remove what it left on disk and in shared memory."""

@@ -13,6 +13,9 @@ from mme_local.servers.base import ContainerServer, UnsupportedImage
 from mme_local.servers.mms import HANDLERS, MultiModelServer
 from mme_local.servers.triton import REPOSITORY, TritonServer
 
+STAND_INS = frozenset({REPOSITORY, *HANDLERS})
+"""The repositories of images that servers here stand in for."""
+
 
 def server_for(container: ContainerSpec, work_dir: Path) -> ContainerServer:
     """The model server that stands in for the container's image.
@@ -29,6 +32,6 @@ def server_for(container: ContainerSpec, work_dir: Path) -> ContainerServer:
     if container.repository in HANDLERS:
         return MultiModelServer(container, work_dir)
     raise UnsupportedImage(
-        f"image {container.image!r} cannot be served locally: images of {', '.join(sorted([REPOSITORY, *HANDLERS]))} "
+        f"image {container.image!r} cannot be served locally: images of {', '.join(sorted(STAND_INS))} "
         "can. Test this container's own code in it, or put the model behind one of those images for local runs"
     )

@@ -39,6 +39,7 @@ class HttpModelServer(ABC):
     """
 
     title: str
+    _sends_target_model = True
 
     def __init__(self, container: ContainerSpec, work_dir: Path) -> None:
         self.container = container
@@ -49,7 +50,7 @@ class HttpModelServer(ABC):
         self._control: aiohttp.ClientSession | None = None
         self._connections: Connections | None = None
         self._loaded: dict[str, str] = {}
-        self._base = f"http://127.0.0.1:{PORT}"
+        self._base = ""
 
     @abstractmethod
     def _prepare(self) -> Launch:
@@ -59,10 +60,14 @@ class HttpModelServer(ABC):
         """The path to name in the load request."""
         return directory
 
+    def _path(self, name: str) -> str:
+        """Where a loaded model is invoked."""
+        return f"/models/{model_key(name)}/invoke"
+
     def _forget(self, name: str) -> None:  # noqa: B027 - only Triton makes something
         """Remove what ``_url_of`` made."""
 
-    async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - until the first ping
+    async def start(self, timeout: float, files: Path | None = None) -> None:  # noqa: ASYNC109 - until the first ping
         """See ``ContainerServer``."""
         deadline = time.monotonic() + timeout
         self.work_dir.mkdir(parents=True, exist_ok=True)
@@ -75,9 +80,12 @@ class HttpModelServer(ABC):
     async def _start_once(self, deadline: float) -> None:
         launch = await asyncio.to_thread(self._prepare)
         self._process = await asyncio.to_thread(ServerProcess, launch, self.log)
+        address = launch.address or ("127.0.0.1", PORT)
+        self._base = "http://{}:{}".format(*address)
         self._session = self._new_session(launch)
-        address = ("127.0.0.1", PORT) if launch.socket is None else str(launch.socket)
-        self._connections = Connections(address, self._process.open_socket)
+        self._connections = Connections(
+            address if launch.socket is None else str(launch.socket), self._process.open_socket
+        )
         while not await self.ping():
             status = self._process.exit_status()
             if status is not None:
@@ -128,7 +136,7 @@ class HttpModelServer(ABC):
     async def ping(self) -> bool:
         """See ``ContainerServer``; the regular occasion to keep the log short, too."""
         shorten(self.log)
-        if self._session is None:
+        if self._session is None or self._process is None or self._process.exit_status() is not None:
             return False
         try:
             async with self._session.get(f"{self._base}/ping", timeout=_PING) as response:
@@ -171,7 +179,7 @@ class HttpModelServer(ABC):
     async def abandon(self, name: str) -> None:
         """See ``ContainerServer``; calls of the model that wait for an answer get a ``ServerError``."""
         if self._connections is not None:
-            self._connections.close(_path(name))
+            self._connections.close(self._path(name))
         await self.unload(name)
 
     async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
@@ -179,10 +187,11 @@ class HttpModelServer(ABC):
         if self._connections is None:
             raise ServerError(f"{self.title} is not running")
         forwarded = {key: value for key, value in headers.items() if key.lower() in _REQUEST_HEADERS}
-        forwarded[TARGET_MODEL_SENT] = target_model
+        if self._sends_target_model:
+            forwarded[TARGET_MODEL_SENT] = target_model
         try:
             status, answered, answer = await self._connections.post(
-                _path(name), forwarded.items(), body, _INVOKE_SECONDS
+                self._path(name), forwarded.items(), body, _INVOKE_SECONDS
             )
         except OSError as error:
             raise ServerError(f"{self.title} did not answer: {_reason(error)}") from error
@@ -209,10 +218,6 @@ class HttpModelServer(ABC):
 def model_key(name: str) -> str:
     """The name as the server knows it: neither of the two decodes ``%20`` and the like in a path as one expects."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else hashlib.sha256(name.encode()).hexdigest()
-
-
-def _path(name: str) -> str:
-    return f"/models/{model_key(name)}/invoke"
 
 
 def _reason(error: BaseException) -> str:

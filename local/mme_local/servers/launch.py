@@ -9,7 +9,8 @@ nothing of ours. Its standard input is a socket to the owner, the *lifeline*, on
 * sees the owner's end, by ``close()`` or by SIGKILL: then it ends the server's whole process group and whatever was
   orphaned by it, removes what the server left behind, and exits.
 
-Usage: ``launch.py '{"command": […], "remove": [paths and globs], "private_network": false, "grace": 3.0}'``
+Usage: ``launch.py '{"command": […], "remove": [paths and globs], "private_network": false, "grace": 3.0,
+"afterwards": [commands], "made": path or null}'``
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ LINUX = sys.platform == "linux"
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+CLEAN_UP_SECONDS = 5.0
+"""How long commands that clean up are run again and again."""
 
 
 def main(settings: dict[str, Any]) -> int:
@@ -45,6 +49,7 @@ def main(settings: dict[str, Any]) -> int:
     wakes.setblocking(False)
     signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
     stopping: list[int] = []
+    ended = None
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,7 +61,6 @@ def main(settings: dict[str, Any]) -> int:
             enter_private_network()
         server = _start(settings["command"])
         lifeline.sendall(b"+%d\n" % server)
-        ended = None
         while ended is None and not stopping:
             readable, _, _ = select.select([lifeline, woken], [], [])
             if woken in readable:
@@ -70,6 +74,8 @@ def main(settings: dict[str, Any]) -> int:
         with contextlib.suppress(OSError):
             lifeline.sendall(f"-{error.strerror or error}\n".encode())
     finally:
+        complete = ended is not None or has_content(settings["made"])
+        clean_up(settings["afterwards"], os.environ, complete=complete)
         _remove(settings["remove"])
     return status
 
@@ -170,6 +176,36 @@ def _kill_the_rest(server: int) -> None:
         except ChildProcessError:
             return
         time.sleep(0.01)
+
+
+def clean_up(commands: Sequence[Sequence[str]], environment: Mapping[str, str], *, complete: bool) -> None:
+    """Run commands that remove what a daemon made for the server, until all of them succeed.
+
+    When the server was cut off before it was ``complete``, the daemon may be about to make something, which comes after
+    the first removal: then they run again until the time is over.
+    """
+    deadline = time.monotonic() + CLEAN_UP_SECONDS
+    while commands:
+        succeeded = [_run(command, environment) for command in commands]
+        if (complete and all(succeeded)) or time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+
+
+def has_content(path: str | None) -> bool:
+    """Whether there is such a file, and something in it."""
+    with contextlib.suppress(OSError):
+        return path is not None and os.path.getsize(path) > 0
+    return False
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> bool:
+    quiet = [(os.POSIX_SPAWN_OPEN, output, os.devnull, os.O_WRONLY, 0) for output in (1, 2)]
+    try:
+        child = os.posix_spawnp(command[0], list(command), environment, file_actions=quiet)
+        return os.waitpid(child, 0)[1] == 0
+    except OSError:
+        return False
 
 
 def _remove(patterns: list[str]) -> None:

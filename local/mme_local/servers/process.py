@@ -18,9 +18,10 @@ from typing import Any
 
 import psutil
 
+from mme_local.servers import launch as launcher
 from mme_local.servers.base import ServerError
 
-_LAUNCHER = Path(__file__).with_name("launch.py")
+_LAUNCHER = Path(launcher.__file__)
 _LAUNCH_TIMEOUT = 20.0
 _GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL. SageMaker gives 30; nothing here needs longer to save, and people wait."""
@@ -44,9 +45,20 @@ class Launch:
     environment: Mapping[str, str]
     directory: Path
     socket: Path | None
-    """The unix socket on which it will listen; None when that is ``PORT``, in a network of its own."""
+    """The unix socket on which it will listen; None when that is a port."""
     remove: Sequence[str] = field(default_factory=tuple)
     """Paths and globs that are deleted when the server has ended, also when the owner was killed."""
+    address: tuple[str, int] | None = None
+    """The IP address and port on which it will listen; without them that is ``PORT``, in a network of its own."""
+    afterwards: Sequence[Sequence[str]] = field(default_factory=tuple)
+    """Commands that remove what a daemon made for the server, run when it has ended, until they succeed."""
+    made: Path | None = None
+    """A file that has content as soon as the daemon has made it all."""
+
+    @property
+    def private_network(self) -> bool:
+        """Whether the server gets a network of its own."""
+        return self.socket is None and self.address is None
 
 
 class ServerProcess:
@@ -56,10 +68,12 @@ class ServerProcess:
         settings = {
             "command": list(launch.command),
             "remove": list(launch.remove),
-            "private_network": launch.socket is None,
+            "private_network": launch.private_network,
             "grace": _GRACE,
+            "afterwards": [list(command) for command in launch.afterwards],
+            "made": None if launch.made is None else str(launch.made),
         }
-        self._private_network = launch.socket is None
+        self._launch = launch
         ours, theirs = socket.socketpair()
         self._lifeline = ours
         try:
@@ -98,8 +112,8 @@ class ServerProcess:
 
     def open_socket(self, _address: Any = None) -> socket.socket:
         """A socket that reaches the server, not connected yet: the ``socket_factory`` of aiohttp's connector."""
-        if not self._private_network:
-            return socket.socket(socket.AF_UNIX)
+        if not self._launch.private_network:
+            return socket.socket(socket.AF_UNIX if self._launch.address is None else socket.AF_INET)
         self._lifeline.send(b"s")
         _, descriptors, _, _ = socket.recv_fds(self._lifeline, 1, 1)
         if not descriptors:
@@ -117,6 +131,7 @@ class ServerProcess:
         if self._launcher.returncode == -signal.SIGKILL and hasattr(self, "_group"):
             with contextlib.suppress(OSError):
                 os.killpg(self._group, signal.SIGKILL)
+            launcher.clean_up(self._launch.afterwards, self._launch.environment, complete=False)
 
 
 def log_excerpt(log: Path, size: int = 3000) -> str:

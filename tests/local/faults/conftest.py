@@ -358,7 +358,7 @@ def site(
 ) -> Iterator[Site]:
     """One for all tests that leave it running."""
     log = tmp_path_factory.mktemp("site") / "log.txt"
-    local = start_local(log, "--json", "--memory-budget", str(MEMORY_BUDGET))
+    local = start_local(log, "--json", "--docker", "never", "--memory-budget", str(MEMORY_BUDGET))
     yield Site(local, eventually)
     local.stop()
     assert local.process.returncode == 0

@@ -83,7 +83,7 @@ class FakeServer:
         if self.state != "up":
             raise ServerError("connection refused")
 
-    async def start(self, timeout: float) -> None:  # noqa: ASYNC109 - the interface's
+    async def start(self, timeout: float, files: Path | None = None) -> None:  # noqa: ASYNC109 - the interface's
         assert self.state == "new"
         self.world.servers.append(self)
         if self.world.start_gate is not None:

@@ -48,7 +48,7 @@ class Store(ArtifactStore):
                     raise ArtifactMissing("given up")
         if url in self.absent:
             raise ArtifactMissing(f"no {url}")
-        if self.room is not None and len(list(directory.parent.iterdir())) >= self.room:
+        if self.room is not None and len(list(directory.parents[1].iterdir())) > self.room:
             raise DiskFull("no space left on the local disk")
         directory.mkdir()
         (directory / "model").write_text(url)
@@ -117,7 +117,7 @@ class Rig:
         found = []
         for path in self.disk._directory.iterdir():
             with contextlib.suppress(FileNotFoundError):  # a deletion may be under way
-                found.append(path.joinpath("model").read_text())
+                found.append(path.joinpath("model", "model").read_text())
         return sorted(found)
 
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers import mms, triton
+from mme_local.servers.base import UnsupportedImage
+from mme_local.servers.images import Servers
 
 
 def test_each_image_is_tested(kit: Any) -> None:
     tested = {image.rpartition("/")[2].partition(":")[0] for image in kit.images.values()}
     assert tested == {triton.REPOSITORY, *mms.HANDLERS}
+
+
+def test_a_container_that_is_all_image_and_no_model_has_no_stand_in(tmp_path: Path) -> None:
+    container = ContainerSpec("registry/sagemaker-xgboost:1", multi_model=False)
+    with pytest.raises(UnsupportedImage, match="no ModelDataUrl, and only models run here"):
+        Servers(None).make(container, tmp_path)

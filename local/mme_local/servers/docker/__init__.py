@@ -1,0 +1,1 @@
+"""The very image that a container names, run by the ``docker`` command of this machine."""

@@ -1,0 +1,66 @@
+"""Who serves an image: a model server that stands in for it, or the image itself in Docker.
+
+Functions import the servers: nobody waits at a start for what the first endpoint needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mme_local.hosting.spec import ContainerSpec
+from mme_local.servers.base import ContainerServer, ServerError, UnsupportedImage
+from mme_local.servers.docker.client import Docker
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Makes the server of a container.
+
+    Attributes:
+        docker: Runs images; None where nothing may.
+        always: Whether also those that there is a stand-in for.
+    """
+
+    docker: Docker | None
+    always: bool = False
+
+    def make(self, container: ContainerSpec, work_dir: Path) -> ContainerServer:
+        """Make a server that is not started yet.
+
+        Raises:
+            UnsupportedImage: Neither is possible.
+        """
+        from mme_local.servers.docker.server import DockerServer
+
+        if self.docker is not None and self.always:
+            return DockerServer(container, work_dir, self.docker)
+        try:
+            return _stand_in(container, work_dir)
+        except UnsupportedImage as error:
+            if self.docker is None:
+                raise
+            if (problem := self.docker.problem()) is not None:
+                raise UnsupportedImage(f"{error}; where Docker answers, it runs as it is, but {problem}") from error
+            return DockerServer(container, work_dir, self.docker)
+
+    def labels(self, image: str) -> Mapping[str, str] | None:
+        """The labels of an image that would run in Docker; None when it would not, or is not on this machine."""
+        from mme_local.servers.choice import STAND_INS
+
+        if self.docker is None or not (self.always or ContainerSpec(image, True).repository not in STAND_INS):
+            return None
+        try:
+            found = self.docker.image(image)
+        except ServerError:
+            return None
+        return None if found is None else found.labels
+
+
+def _stand_in(container: ContainerSpec, work_dir: Path) -> ContainerServer:
+    from mme_local.servers.choice import server_for
+
+    if not container.multi_model and container.model_data_url is None:
+        raise UnsupportedImage("it has no ModelDataUrl, and only models run here, not what is inside an image")
+    return server_for(container, work_dir)

@@ -1,0 +1,210 @@
+"""Images of our own in the real Docker, and a served local AWS that runs them."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from mme_local.testing import LocalEndpoint
+
+from .images import derive, docker, make
+
+ROLE = "arn:aws:iam::000000000000:role/Models"
+MEMORY_MIB = 192
+
+
+def archive(**files: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content.encode()))
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Images:
+    """Names of images, by what is special about them."""
+
+    usual: str
+    unlabelled: str
+    """Has no label for pipelines."""
+    of_a_user: str
+    """Runs as somebody who is not root."""
+    model_inside: str
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
+    if subprocess.run(["docker", "version"], capture_output=True).returncode != 0:
+        known = os.environ.get("MME_TESTS_WITHOUT_DOCKER")
+        silent = os.environ.get("CI") == "true" and not known
+        (pytest.fail if silent else pytest.skip)(known or "docker version does not answer")
+    repository = f"mme-test-{os.getpid()}"
+    names = Images(*(f"{repository}:{tag}" for tag in ("usual", "unlabelled", "user", "inside")))
+    make(names.usual, tmp_path_factory.mktemp("image"))
+    label = "com.amazonaws.sagemaker.capabilities"
+    derive(names.usual, names.unlabelled, f"LABEL {label}.accept-bind-to-port=false {label}.multi-models=false")
+    derive(names.usual, names.of_a_user, "USER 12345")
+    derive(names.usual, names.model_inside, "ENV MODEL_INSIDE=yes")
+    yield names
+    docker("rmi", "--force", *vars(names).values())
+
+
+class Site:
+    """A running ``mme serve``, with a bucket."""
+
+    def __init__(self, local: LocalEndpoint, eventually: Callable[..., Any]) -> None:
+        self.local = local
+        self.eventually = eventually
+        self.sagemaker = local.client("sagemaker")
+        self.runtime = local.client("sagemaker-runtime", read_timeout=90)
+        self.s3 = local.client("s3")
+        self.s3.create_bucket(Bucket="models")
+        self._numbers = itertools.count(1)
+
+    def put(self, model: str, **files: str) -> None:
+        """Add a model that says its name."""
+        self.s3.put_object(Bucket="models", Key=f"m/{model}.tar.gz", Body=archive(name=model, **files))
+
+    def model(self, *containers: Mapping[str, Any], mode: str = "Serial", isolated: bool = False) -> str:
+        name = f"M{next(self._numbers)}"
+        self.sagemaker.create_model(
+            ModelName=name,
+            ExecutionRoleArn=ROLE,
+            Containers=list(containers),
+            InferenceExecutionConfig={"Mode": mode},
+            EnableNetworkIsolation=isolated,
+        )
+        return name
+
+    def start(self, model: str, instance_type: str = "ml.m5.xlarge") -> str:
+        variant = {"VariantName": "V", "ModelName": model, "InstanceType": instance_type, "InitialInstanceCount": 1}
+        self.sagemaker.create_endpoint_config(EndpointConfigName=model, ProductionVariants=[variant])
+        self.sagemaker.create_endpoint(EndpointName=f"E{model}", EndpointConfigName=model)
+        return f"E{model}"
+
+    def settled(self, endpoint: str) -> tuple[str, str]:
+        """The endpoint's status, when it has come up or not, and why not."""
+
+        def described() -> Any:
+            found = self.sagemaker.describe_endpoint(EndpointName=endpoint)
+            return found["EndpointStatus"] != "Creating" and found
+
+        found = self.eventually(described)
+        return found["EndpointStatus"], found.get("FailureReason", "")
+
+    def deploy(self, *containers: Mapping[str, Any], **options: Any) -> str:
+        endpoint = self.start(self.model(*containers, **options))
+        assert self.settled(endpoint) == ("InService", "")
+        return endpoint
+
+    def deploy_all(self, *models: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Deploy several at once."""
+        endpoints = [self.start(self.model(*containers)) for containers in models]
+        assert [self.settled(endpoint) for endpoint in endpoints] == [("InService", "")] * len(endpoints)
+        return endpoints
+
+    def delete(self, endpoint: str) -> None:
+        """Have it deleted, which nobody waits for."""
+        self.sagemaker.delete_endpoint(EndpointName=endpoint)
+
+    def call(self, endpoint: str, body: str | Mapping[str, Any] = "x", model: str | None = None, **options: str) -> str:
+        """Call it; a mapping is what the container shall do."""
+        if model is not None:
+            options["TargetModel"] = f"{model}.tar.gz"
+        sent = body if isinstance(body, str) else json.dumps(body)
+        answer = self.runtime.invoke_endpoint(EndpointName=endpoint, Body=sent.encode(), **options)
+        return str(answer["Body"].read().decode())
+
+    def call_refused(self, endpoint: str, body: str | Mapping[str, Any] = "x", model: str | None = None) -> str:
+        """Call it in vain; return the error."""
+        with pytest.raises(ClientError) as caught:
+            self.call(endpoint, body, model)
+        return str(caught.value)
+
+    @property
+    def folder(self) -> str:
+        lines = map(json.loads, self.local.log.read_text().splitlines())
+        return next(str(line["folder"]) for line in lines if line["event"] == "serving")
+
+    def containers(self) -> list[str]:
+        """The ids of its containers, running or not."""
+        return labelled("container", self.folder)
+
+    def launchers(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.Process(self.local.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # a zombie is one, too
+                if "launch.py" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+
+def labelled(kind: str, folder: str) -> list[str]:
+    """Containers or networks that were made for the local AWS with this working folder."""
+    everything = ["--all"] if kind == "container" else []
+    form = '{{.ID}} {{.Label "mme-local.owner"}}'
+    lines = docker(kind, "ls", *everything, "--filter", "label=mme-local.owner", "--format", form).splitlines()
+    return [line.split()[0] for line in lines if line.endswith(f":{folder}/lock")]
+
+
+def multi_model(image: str, **environment: str) -> dict[str, Any]:
+    return {"Image": image, "Mode": "MultiModel", "ModelDataUrl": "s3://models/m/", "Environment": environment}
+
+
+@pytest.fixture(scope="session")
+def site(
+    images: Images,
+    start_local: Callable[..., LocalEndpoint],
+    eventually: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """One for all tests that leave it running."""
+    log = tmp_path_factory.mktemp("docker") / "log.txt"
+    site = Site(start_local(log, "--json", "--docker-memory", str(MEMORY_MIB)), eventually)
+    for model in "abc":
+        site.put(model)
+    yield site
+    folder = site.folder
+    site.local.stop()
+    assert site.local.process.returncode == 0
+    assert labelled("container", folder) + labelled("network", folder) == []
+
+
+@pytest.fixture(scope="session")
+def endpoint(site: Site, images: Images) -> str:
+    """A multi-model endpoint that tests share; two models fit."""
+    return site.deploy(multi_model(images.usual, CAPACITY="2", GREETING="two\nlines", EMPTY=""))
+
+
+@pytest.fixture
+def own_site(
+    images: Images, start_local: Callable[..., LocalEndpoint], eventually: Callable[..., Any], tmp_path: Path
+) -> Iterator[Callable[..., Site]]:
+    """Start one that the test may kill."""
+    started: list[Site] = []
+
+    def start(*options: str, **settings: Any) -> Site:
+        local = start_local(tmp_path / f"log{len(started)}.txt", "--json", *options, **settings)
+        started.append(Site(local, eventually))
+        return started[-1]
+
+    yield start
+    for site in started:
+        site.local.process.kill()
+        site.local.process.wait()

@@ -1,0 +1,170 @@
+"""The docker command as ``mme serve`` uses it: whose settings, what it pulls, and what is said where it can't."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import shutil
+import signal
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psutil
+import pytest
+
+from mme_local.hosting.spec import ContainerSpec
+from mme_local.platform.utilization import Utilization
+from mme_local.servers.docker.client import Daemon, Docker
+from mme_local.servers.docker.server import DockerServer
+from mme_local.testing import LocalEndpoint
+
+from .conftest import Images, Site, labelled, multi_model
+from .images import docker
+from .registry import Registry, serve
+
+NOWHERE = {**os.environ, "DOCKER_HOST": "unix:///nowhere.sock"}
+
+
+@pytest.fixture
+def registry(images: Images) -> Iterator[Registry]:
+    """One with an image that has no label."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        file = tarfile.TarInfo("file")
+        file.size = 16  # another layer each time, or it would not be pulled
+        tar.addfile(file, io.BytesIO(secrets.token_bytes(16)))
+    made = Registry(layer.getvalue(), {"who": "nobody"})
+    with serve(made):
+        yield made
+
+
+def pulls(image: str) -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline"])
+    return [each for each in found if (each.info["cmdline"] or [])[1:2] == ["pull"] and image in each.info["cmdline"]]
+
+
+def test_an_image_is_pulled_before_its_labels_are_looked_at(site: Site, registry: Registry) -> None:
+    registry.layer_may_go.set()
+    endpoint = site.start(site.model(multi_model(registry.image)))
+    status, reason = site.settled(endpoint)
+    assert status == "Failed"
+    assert f"Your Ecr Image {registry.image} does not contain required" in reason
+    records = [json.loads(line) for line in site.local.log.read_text().splitlines()]
+    shown = [record["event"] for record in records if record.get("image") == registry.image]
+    assert shown[0] == "pulling image"
+    assert shown[-1] == "pulled image"
+    site.delete(endpoint)
+    docker("rmi", registry.image)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_no_pull_outlives_the_server(own_site: Callable[..., Site], registry: Registry, number: signal.Signals) -> None:
+    site = own_site()
+    site.start(site.model(multi_model(registry.image)))
+    assert registry.asked.wait(60)
+    assert pulls(registry.image)
+    site.local.process.send_signal(number)
+    site.local.process.wait(60)
+    site.eventually(lambda: not pulls(registry.image))
+
+
+def test_docker_is_run_with_the_users_own_settings(
+    own_site: Callable[..., Site], images: Images, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\nenv >> "{seen}"\nexec {shutil.which("docker")} "$@"\n')
+    program.chmod(0o755)
+    users = {"AWS_PROFILE": "mine", "AWS_REGION": "eu-north-1", "DOCKER_CONFIG": str(tmp_path)}
+    site = own_site(env={**os.environ, **users, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    site.put("a")
+    assert site.call(site.deploy(multi_model(images.usual)), model="a").startswith("a|")
+    settings = seen.read_text().splitlines()
+    for name, value in users.items():
+        assert {line for line in settings if line.startswith(f"{name}=")} == {f"{name}={value}"}
+    assert not [line for line in settings if "no-docker.sock" in line]
+    folder = site.folder
+    site.local.stop()
+    assert labelled("container", folder) + labelled("network", folder) == []
+
+
+def test_without_docker_calls_say_that_it_would_run_the_image(own_site: Callable[..., Site]) -> None:
+    site = own_site(env=NOWHERE)
+    endpoint = site.deploy(multi_model("my-own:1"))
+    refusal = site.call_refused(endpoint, model="a")
+    assert "Container primary with image my-own:1 cannot be served locally" in refusal
+    assert "where Docker answers, it runs as it is, but docker version failed: " in refusal
+
+
+def test_without_docker_nothing_starts_that_always_needs_it(
+    start_local: Callable[..., LocalEndpoint], tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError, match="--docker always needs Docker, but docker version failed"):
+        start_local(tmp_path / "log.txt", "--docker", "always", env=NOWHERE)
+
+
+def test_always_runs_images_that_there_is_a_stand_in_for(own_site: Callable[..., Site], images: Images) -> None:
+    image = "registry/sagemaker-xgboost:mine"
+    docker("tag", images.usual, image)
+    site = own_site("--docker", "always")
+    site.put("a")
+    assert site.call(site.deploy(multi_model(image)), model="a").startswith("a|a.tar.gz|/opt/ml/models/")
+    site.local.stop()
+    docker("rmi", image)
+
+
+@pytest.fixture
+def run_one(images: Images, tmp_path: Path) -> Callable[..., None]:
+    """Start a container with the model "a" in this process, and do something with it."""
+
+    def run(use: Callable[[DockerServer, Path], Any], *, near: bool) -> None:
+        instance = tmp_path / "i0"
+        model = instance / "models" / "a-0" / "model"
+        model.mkdir(parents=True)
+        (model / "name").write_text("a")
+        (tmp_path / "lock").touch()
+        client = Docker(os.environ, tmp_path / "lock")
+        client.daemon = Daemon(client.daemon.memory, client.daemon.gpus, near)
+
+        async def main() -> None:
+            server = DockerServer(ContainerSpec(images.usual, True), instance / "c0" / "0", client)
+            await server.start(30, instance / "models")
+            try:
+                await server.load("a", "a.tar.gz", model)
+                await use(server, instance)
+            finally:
+                await server.stop()
+            assert docker("network", "ls", "--quiet", "--filter", f"label={client.label}") == ""
+
+        anyio.run(main)
+
+    return run
+
+
+def test_a_daemon_in_a_machine_of_its_own_is_reached_by_a_port_of_the_loopback_device(
+    run_one: Callable[..., None],
+) -> None:
+    async def use(server: DockerServer, instance: Path) -> None:
+        answer = await server.invoke("a", "a.tar.gz", b"x", {})
+        assert answer.body.startswith(b"a|a.tar.gz|")
+        identity = (instance / "c0" / "0" / "container").read_text()
+        form = "{{range .NetworkSettings.Ports}}{{range .}}{{.HostIp}}{{end}}{{end}}"
+        assert docker("inspect", "--format", form, identity) == "127.0.0.1"
+
+    run_one(use, near=False)
+
+
+def test_what_a_container_takes_is_in_the_metrics_of_its_instance(run_one: Callable[..., None]) -> None:
+    async def use(server: DockerServer, instance: Path) -> None:
+        utilization = Utilization(None)
+        before = utilization.measure(instance, 0)["MemoryUtilization"]
+        await server.invoke("a", "a.tar.gz", b'{"do": "allocate", "mib": 300}', {})
+        grown = utilization.measure(instance, 0)["MemoryUtilization"] - before
+        assert grown * psutil.virtual_memory().total / 100 > 290 * 1024**2
+
+    run_one(use, near=True)
