@@ -121,7 +121,7 @@ class ArtifactStore:
         try:
             return self._fetch(url, directory, stop)
         except OSError as error:
-            raise _of_disk(error) from error
+            raise of_disk(error) from error
 
     def _fetch(self, url: str, directory: Path, stop: threading.Event) -> int:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=directory.parent) as scratch:
@@ -177,14 +177,15 @@ def unpack(archive: Path, directory: Path, *, max_members: int, max_bytes: int, 
         raise
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise _of_disk(error) from error
+            raise of_disk(error) from error
         raise ArtifactRejected(f"the archive cannot be unpacked: {error}") from error
     # OverflowError: a time that no clock has. RecursionError: headers of headers of headers.
     except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError, RecursionError) as error:
         raise ArtifactRejected(f"the object is not a gzip-compressed tar archive: {error}") from error
 
 
-def _of_disk(error: OSError) -> ArtifactError:
+def of_disk(error: OSError) -> ArtifactError:
+    """What an error of the local disk is to whoever waits for an artifact."""
     if error.errno in _NO_ROOM:
         return DiskFull(f"no space left on the local disk: {error}")
     return ArtifactError(f"the local disk failed: {error}")

@@ -14,6 +14,7 @@ from mme_local.platform.artifacts import (
     ArtifactRejected,
     ArtifactStore,
     DiskFull,
+    of_disk,
     remove_tree,
 )
 from mme_local.platform.errors import InternalDependencyException, InvalidRequest
@@ -100,11 +101,13 @@ class Disk:
     def _fetch(self, model: InstanceModel, directory: Path, stop: threading.Event) -> int:
         if model.forsaken:
             raise Forsaken
-        directory.parent.mkdir()
         try:
+            directory.parent.mkdir()
             return self._store.fetch(model.url, directory, stop)
-        except BaseException:
-            directory.parent.rmdir()
+        except BaseException as error:
+            remove_tree(directory.parent)
+            if isinstance(error, OSError):
+                raise of_disk(error) from error
             raise
 
     def delete(self, directory: Path, size: int) -> Future[None]:
