@@ -35,7 +35,8 @@ SECTIONS = [
         "packing",
         "Models at synth: packed for the first time, and unchanged",
         "Each row is an app of its own with one store, as `cdk synth` runs it; processor time and memory are those of"
-        f" its Python process. Of unchanged ones the fastest of {packing.REPEATS}. The files compress as float32 weights do.",
+        f" its Python process. Of unchanged ones the fastest of {packing.REPEATS}. The files compress as"
+        " float32 weights do.",
         packing.rows,
         {"gigabytes": 0.01, "cases": 2, "repeats": 1},
     ),
