@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import socketserver
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,9 +159,12 @@ def test_an_image_for_other_processors_fails_the_endpoint(site: Site, images: Im
 def listener() -> Iterator[dict[str, Any]]:
     """A server on the machine's side of Docker's usual network: as far out as a test can see."""
     host = next(each.address for each in psutil.net_if_addrs()["docker0"] if each.family == socket.AF_INET)
-    with socket.create_server((host, 0)) as server:
-        threading.Thread(target=lambda: [server.accept() for _ in range(2)], daemon=True).start()
-        yield {"do": "connect", "host": host, "port": server.getsockname()[1]}
+    with socketserver.TCPServer((host, 0), socketserver.BaseRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield {"do": "connect", "host": host, "port": server.server_address[1]}
+        server.shutdown()
+        thread.join()
 
 
 def test_an_isolated_container_gets_nowhere(site: Site, images: Images, listener: dict[str, Any]) -> None:
