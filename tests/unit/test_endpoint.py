@@ -195,20 +195,11 @@ class TestPipeline:
         }
         assert {"Ref": "AWS::Partition"} in json_values(statement(template, "s3:GetObject", "bucket/key.tar.gz"))
 
-    def test_refuses_a_second_multi_model_container(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-        second: Any = MultiModelContainer(image=KNN, model_store=ModelStore(stack, "Second"))
-        with pytest.raises(InvalidEndpointError, match="SageMaker allows one multi-model container"):
-            make_endpoint(preprocessors=[second])
-
     def test_refuses_more_than_fifteen_containers(self, make_endpoint: MakeEndpoint) -> None:
         with pytest.raises(InvalidEndpointError, match="at most 15 containers with the multi-model one, got 16"):
             make_endpoint(
                 preprocessors=[PipelineContainer(image=KNN)] * 8, postprocessors=[PipelineContainer(image=KNN)] * 7
             )
-
-    def test_refuses_some_hostnames(self, make_endpoint: MakeEndpoint) -> None:
-        with pytest.raises(InvalidEndpointError, match="for all 2 containers or for none"):
-            make_endpoint(preprocessors=[PipelineContainer(image=KNN, container_hostname="first")])
 
 
 class TestRole:

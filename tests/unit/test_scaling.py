@@ -178,7 +178,6 @@ def test_any_metric(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
         (lambda c: c.scale_on_invocations("x", max_requests_per_second=0), "max_requests_per_second must be above 0"),
         (lambda c: c.scale_on_invocations("x", max_requests_per_second=1, safety_factor=0), "safety_factor must be"),
         (lambda c: c.scale_on_invocations("x", max_requests_per_second=1, safety_factor=1.1), "safety_factor must be"),
-        (lambda c: c.scale_on_cpu_utilization("x", target_utilization_percent=0), "above 0 and at most 100 percent"),
         (lambda c: c.scale_on_cpu_utilization("x", target_utilization_percent=101), "above 0 and at most 100 percent"),
         (lambda c: c.scale_on_schedule("x", schedule=appscaling.Schedule.rate(MINUTES(5))), "must be given"),
     ],

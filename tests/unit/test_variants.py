@@ -82,11 +82,6 @@ def test_the_same_reads_are_the_same_policy(stack: cdk.Stack, make_endpoint: Mak
     assert len([key for key in policies if "ModelPolicy" in key]) == 1
 
 
-def test_refuses_a_name_twice(make_endpoint: MakeEndpoint) -> None:
-    with pytest.raises(InvalidEndpointError, match="unique within an endpoint, got 'AllTraffic' a second time"):
-        make_endpoint().add_variant("AllTraffic", instance_type="ml.m5.large", initial_variant_weight=1)
-
-
 def test_refuses_an_eleventh(make_endpoint: MakeEndpoint) -> None:
     endpoint = make_endpoint()
     for number in range(9):
