@@ -8,8 +8,25 @@ from typing import Any
 
 import pytest
 
+from mme_local.ministack.credentials import Credentials
+
 IMAGE = "174872318107.dkr.ecr.us-west-2.amazonaws.com/knn:1"
 ROLE = "arn:aws:iam::000000000000:role/Models"
+
+
+def invocation(credentials: Credentials, endpoint: str) -> dict[str, Any]:
+    """A call of an endpoint as the web server hands it to the gateway."""
+    signed = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/20260101/us-east-1/sagemaker/aws4_request"
+    path = f"/endpoints/{endpoint}/invocations"
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", signed.encode())],
+        "client": ("127.0.0.1", 1),
+    }
 
 
 def container(**changes: Any) -> dict[str, Any]:

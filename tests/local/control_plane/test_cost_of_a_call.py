@@ -13,6 +13,8 @@ from mme_local.ministack.credentials import Credentials
 from mme_local.ministack.gateway import Gateway
 from mme_local.ministack.http import Protocol
 
+from .conftest import invocation
+
 
 def test_a_call_that_is_answered_soon_takes_no_task_of_its_own() -> None:
     made: list[Any] = []
@@ -21,16 +23,7 @@ def test_a_call_that_is_answered_soon_takes_no_task_of_its_own() -> None:
         credentials = Credentials.random()
         gateway: Any = Gateway(NoServers(), credentials, lambda: None)
         gateway.sagemaker.endpoints.invocable = lambda name: True
-        signed = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/20260101/us-east-1/sagemaker/aws4_request"
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/endpoints/quick/invocations",
-            "raw_path": b"/endpoints/quick/invocations",
-            "query_string": b"",
-            "headers": [(b"host", b"127.0.0.1"), (b"authorization", signed.encode())],
-            "client": ("127.0.0.1", 1),
-        }
+        scope = invocation(credentials, "quick")
         messages = [{"type": "http.request", "body": b"x"}]
         sent: list[Any] = []
 

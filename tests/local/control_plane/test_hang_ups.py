@@ -12,6 +12,8 @@ from mme_local.hosting.plane import NoServers
 from mme_local.ministack.credentials import Credentials
 from mme_local.ministack.gateway import Gateway
 
+from .conftest import invocation
+
 
 class Slow(NoServers):
     """A hosting whose answers take as long as nobody cancels them."""
@@ -34,16 +36,7 @@ async def test_a_call_ends_when_its_caller_hangs_up(enforced: bool) -> None:
     gateway: Any = Gateway(hosting, credentials, lambda: None)
     gateway.sagemaker.endpoints.invocable = lambda name: True
     gateway._iam = SimpleNamespace(refusal=lambda *_: None) if enforced else None
-    signed = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/20260101/us-east-1/sagemaker/aws4_request"
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/endpoints/slow/invocations",
-        "raw_path": b"/endpoints/slow/invocations",
-        "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1"), (b"authorization", signed.encode())],
-        "client": ("127.0.0.1", 1),
-    }
+    scope = invocation(credentials, "slow")
     hung_up = asyncio.Event()
     messages = [{"type": "http.request", "body": b"x"}]
     sent: list[Any] = []
