@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -119,7 +120,15 @@ def test_always_runs_images_that_there_is_a_stand_in_for(own_site: Callable[...,
 
 
 @pytest.fixture
-def run_one(images: Images, tmp_path: Path) -> Callable[..., None]:
+def lock(tmp_path: Path) -> Iterator[Path]:
+    """Held, or whichever ``mme serve`` starts meanwhile removes our container as left behind."""
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield Path(file.name)
+
+
+@pytest.fixture
+def run_one(images: Images, lock: Path, tmp_path: Path) -> Callable[..., None]:
     """Start a container with the model "a" in this process, and do something with it."""
 
     def run(use: Callable[[DockerServer, Path], Any], *, near: bool) -> None:
@@ -127,8 +136,7 @@ def run_one(images: Images, tmp_path: Path) -> Callable[..., None]:
         model = instance / "models" / "a-0" / "model"
         model.mkdir(parents=True)
         (model / "name").write_text("a")
-        (tmp_path / "lock").touch()
-        client = Docker(os.environ, tmp_path / "lock")
+        client = Docker(os.environ, lock)
         client.daemon = Daemon(client.daemon.memory, client.daemon.gpus, near)
 
         async def main() -> None:
@@ -157,6 +165,16 @@ def test_a_daemon_in_a_machine_of_its_own_is_reached_by_a_port_of_the_loopback_d
         assert docker("inspect", "--format", form, identity) == "127.0.0.1"
 
     run_one(use, near=False)
+
+
+def test_who_starts_meanwhile_leaves_the_containers_of_the_living_alone(
+    run_one: Callable[..., None], tmp_path: Path
+) -> None:
+    async def use(server: DockerServer, _instance: Path) -> None:
+        Docker(os.environ, tmp_path / "other").remove_left_behind()
+        await server.invoke("a", "a.tar.gz", b"x", {})
+
+    run_one(use, near=True)
 
 
 def test_what_a_container_takes_is_in_the_metrics_of_its_instance(run_one: Callable[..., None]) -> None:
