@@ -18,6 +18,7 @@ from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_i
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.places import PlacedConstruct
 from cdk_multi_model_endpoint._rules.tokens import identity, is_token
+from cdk_multi_model_endpoint._rules.units import days_problems
 from multi_model_endpoint.artifacts import (
     Artifact,
     InvalidModelError,
@@ -33,6 +34,7 @@ from .served import ServedModels
 from .stored_model import StoredModel, too_many
 
 _COPY_LIMIT = 5 * 1024**3  # of S3's CopyObject
+_UPLOAD_DAYS = 7
 
 
 class ModelStore(PlacedConstruct):
@@ -59,6 +61,11 @@ class ModelStore(PlacedConstruct):
             gets a warning, unless the bucket is empty by then or ``auto_delete_objects`` empties it.
         auto_delete_objects: Whether the bucket that the store makes is emptied before it is destroyed, as by the CDK's
             ``s3.Bucket``. Needs ``removal_policy=RemovalPolicy.DESTROY``.
+        abort_incomplete_multipart_upload_after: When the bucket that the store makes forgets the parts of an upload
+            that was never finished, in whole days. Left out, after seven: ``mme push`` goes on with a younger one.
+        noncurrent_version_expiration: How long the bucket that the store makes keeps what was deleted or replaced, in
+            whole days: a model that ``mme prune`` deleted can be had back until then, and an alias goes back that far.
+            Left out, for ever.
 
     Raises:
         InvalidEndpointError: If the prefix is not one that SageMaker accepts, or the bucket is in another region.
@@ -86,6 +93,8 @@ class ModelStore(PlacedConstruct):
         encryption_key: kms.IKey | None = None,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
         auto_delete_objects: bool = False,
+        abort_incomplete_multipart_upload_after: cdk.Duration | None = None,
+        noncurrent_version_expiration: cdk.Duration | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         problems = list(validate.prefix("prefix", prefix))
@@ -100,14 +109,25 @@ class ModelStore(PlacedConstruct):
             problems.append("auto_delete_objects must not be given with bucket: it is not the store's to empty")
         if auto_delete_objects and removal_policy != cdk.RemovalPolicy.DESTROY:
             problems.append("auto_delete_objects needs removal_policy=RemovalPolicy.DESTROY: else the bucket stays")
+        lifecycle = {
+            "abort_incomplete_multipart_upload_after": abort_incomplete_multipart_upload_after,
+            "noncurrent_version_expiration": noncurrent_version_expiration,
+        }
+        for argument, duration in lifecycle.items():
+            if bucket is not None and duration is not None:
+                problems.append(f"{argument} must not be given with bucket: its owner sets its lifecycle rules")
+            problems += days_problems(argument, duration)
         raise_if_any(self, problems)
         self.prefix = prefix if prefix.endswith("/") else f"{prefix}/"
-        self.bucket = (
-            self._create_bucket(encryption_key, removal_policy, auto_delete_objects) if bucket is None else bucket
-        )
-        self.url = f"s3://{self.bucket.bucket_name}/{self.prefix}"
         self._makes_bucket = bucket is None
         self._encryption_key = encryption_key if bucket is None else bucket.encryption_key
+        self.bucket = bucket or self._create_bucket(
+            encryption_key,
+            removal_policy,
+            auto_delete_objects,
+            _lifecycle_rule(abort_incomplete_multipart_upload_after, noncurrent_version_expiration),
+        )
+        self.url = f"s3://{self.bucket.bucket_name}/{self.prefix}"
         raise_if_any(self, validate.model_data_url("prefix", self.url))
         # In a scope of their own, so that a model may be called "Bucket"
         self._models = Construct(self, "Models")
@@ -291,7 +311,11 @@ class ModelStore(PlacedConstruct):
         return Permission([*actions], [f"{self._bucket_arn}/{self.prefix}*"])
 
     def _create_bucket(
-        self, encryption_key: kms.IKey | None, removal_policy: cdk.RemovalPolicy, auto_delete_objects: bool
+        self,
+        encryption_key: kms.IKey | None,
+        removal_policy: cdk.RemovalPolicy,
+        auto_delete_objects: bool,
+        lifecycle_rule: s3.LifecycleRule,
     ) -> s3.Bucket:
         return s3.Bucket(
             self,
@@ -302,6 +326,7 @@ class ModelStore(PlacedConstruct):
             bucket_key_enabled=None if encryption_key is None else True,
             enforce_ssl=True,
             versioned=True,
+            lifecycle_rules=[lifecycle_rule],
             removal_policy=removal_policy,
             auto_delete_objects=auto_delete_objects or None,
         )
@@ -316,6 +341,15 @@ class ModelStore(PlacedConstruct):
             key = self._encryption_key
             self._permission = [read, write] if key is None else [read, write, grant_key(uploader, key, *ENCRYPT)]
         return self._permission
+
+
+def _lifecycle_rule(abort: cdk.Duration | None, expiration: cdk.Duration | None) -> s3.LifecycleRule:
+    return s3.LifecycleRule(
+        abort_incomplete_multipart_upload_after=cdk.Duration.days(_UPLOAD_DAYS) if abort is None else abort,
+        noncurrent_version_expiration=expiration,
+        # what is left of a deleted object when its versions are gone
+        expired_object_delete_marker=None if expiration is None else True,
+    )
 
 
 def _construct_id(name: str) -> str:

@@ -25,6 +25,11 @@ def seconds_problems(argument: str, duration: cdk.Duration | None, minimum: int,
     yield from _problems(argument, lambda: seconds(duration), minimum, maximum, "seconds")
 
 
+def days_problems(argument: str, duration: cdk.Duration | None) -> Iterator[str]:
+    """Whether a duration is one of whole days, at least one."""
+    yield from _problems(argument, lambda: None if duration is None else duration.to_days(), 1, 2**31 - 1, "days")
+
+
 def gibibytes_problems(argument: str, size: cdk.Size | None, minimum: int, maximum: int) -> Iterator[str]:
     """Whether a size is one of whole GiB within bounds."""
     yield from _problems(argument, lambda: gibibytes(size), minimum, maximum, "GiB")
