@@ -103,7 +103,9 @@ def test_refuses_more_models_than_a_stack_takes_before_it_reads_them_and_names_t
     for name in ("b", "c"):
         (tmp_path / "many" / name).mkdir(parents=True)
     monkeypatch.setattr("cdk_multi_model_endpoint._models.store.packed_in_assembly", pytest.fail)
-    with pytest.raises(InvalidEndpointError, match=r"at most 2 times in one stack.* not 3:.* 'mme push'.* nested"):
+    with pytest.raises(
+        InvalidEndpointError, match=r"at most 2 models and aliases in one stack.* not 3:.* 'mme push'.* nested"
+    ):
         other.add_models(tmp_path / "many")
     monkeypatch.undo()
     monkeypatch.setattr("cdk_multi_model_endpoint._models.stored_model._MODELS_MAX", 2)

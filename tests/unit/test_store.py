@@ -263,7 +263,7 @@ def test_grants_to_publish_under_the_prefix_alone(stack: cdk.Stack) -> None:
     bucket = s3.Bucket(stack, "Bucket", encryption_key=kms.Key(stack, "Key"))
     ModelStore(stack, "Models", bucket=bucket).grant_publish(role).assert_success()
     arn = stack.resolve(bucket.bucket_arn)
-    put, listing, unfinished, key = resource(Template.from_stack(stack), "AWS::IAM::Policy")["PolicyDocument"][
+    put, listing, unfinished, aliases, key = resource(Template.from_stack(stack), "AWS::IAM::Policy")["PolicyDocument"][
         "Statement"
     ]
     assert put == {
@@ -273,6 +273,8 @@ def test_grants_to_publish_under_the_prefix_alone(stack: cdk.Stack) -> None:
     }
     assert listing["Condition"] == {"StringLike": {"s3:prefix": "models/*"}}
     assert unfinished == {"Action": "s3:ListBucketMultipartUploads", "Effect": "Allow", "Resource": arn}
+    of_aliases = {"Fn::Join": ["", [arn, "/models/.aliases/*"]]}
+    assert aliases == {"Action": "s3:GetObject", "Effect": "Allow", "Resource": of_aliases}
     assert "kms:GenerateDataKey*" in key["Action"]
 
 

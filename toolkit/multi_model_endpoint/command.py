@@ -8,6 +8,7 @@ from typing import cast
 import click
 
 from .publishing import push
+from .stores import alias, ls, prune
 
 _INSTALLED = "multi_model_endpoint.commands"
 
@@ -27,7 +28,8 @@ def mme() -> None:
     """SageMaker multi-model endpoints, before and after their deployment."""
 
 
-mme.add_command(push)
+for _command in (alias, ls, prune, push):
+    mme.add_command(_command)
 
 
 @mme.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

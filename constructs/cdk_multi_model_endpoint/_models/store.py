@@ -19,6 +19,7 @@ from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.places import PlacedConstruct
 from cdk_multi_model_endpoint._rules.tokens import identity, is_token
 from cdk_multi_model_endpoint._rules.units import days_problems
+from multi_model_endpoint.aliases import FOLDER
 from multi_model_endpoint.artifacts import (
     Artifact,
     InvalidModelError,
@@ -28,6 +29,7 @@ from multi_model_endpoint.artifacts import (
 
 from .asset import packed_in_assembly
 from .bucket import bucket_problems, bucket_warnings, key_problems, place_problems
+from .deployed_aliases import DeployedAliases, alias_pattern_problems
 from .keys import DECRYPT, ENCRYPT, grant_key
 from .permission import Permission
 from .served import ServedModels
@@ -134,6 +136,7 @@ class ModelStore(PlacedConstruct):
         self._first_upload = DependencyGroup()
         self._permission: list[IDependable] | None = None
         self._served = ServedModels(self)
+        self._aliases = DeployedAliases(self)
         if bucket is not None:
             warn(self, bucket_warnings(self._place, bucket))
         elif removal_policy == cdk.RemovalPolicy.DESTROY and not auto_delete_objects:
@@ -148,7 +151,15 @@ class ModelStore(PlacedConstruct):
         return self._first_upload
 
     @checked
-    def add_model(self, name: str, path: str | os.PathLike[str], *, check_layout: bool = True) -> StoredModel:
+    def add_model(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        check_layout: bool = True,
+        aliases: Sequence[str] = (),
+        alias_removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
+    ) -> StoredModel:
         """Upload a model with the deployment.
 
         The model is named by its content, ``{name}-{hash}.tar.gz``: SageMaker keeps copies of what it has loaded, so
@@ -165,22 +176,32 @@ class ModelStore(PlacedConstruct):
             path: The model's directory, or a ``.tar.gz`` of it, of at most 5 GiB packed. ``__pycache__`` and
                 ``.DS_Store`` are left out.
             check_layout: Whether a layout that a container of the store can't load is an error.
+            aliases: Stable names for callers outside the app, such as ``churn@prod``, which ``MultiModelClient`` and
+                ``mme alias`` know. A deployment moves them after the upload of a changed model; one that doesn't change
+                the model leaves what ``mme alias`` set meanwhile.
+            alias_removal_policy: What becomes of the aliases when they leave the stack, or the store does: they stay, or
+                ``DESTROY`` deletes them.
 
         Returns:
             The model, with the ``target_model`` to invoke it by.
 
         Raises:
             InvalidEndpointError: If the name was added before or can't be a target model, or the path is not a model,
-                can't be read, changes while it is packed, or is not a model that the store's containers can load.
+                can't be read, changes while it is packed, or is not a model that the store's containers can load, or
+                an alias is another model's or can't be one.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/add-models-to-endpoint.html
         """
-        raise_if_any(self._models, too_many(self, 1))
+        raise_if_any(self._models, too_many(self, 1 + len(aliases)))
         (packed,) = packed_in_assembly(self, {name: path}).values()
         artifact, problems = self._checked(name, packed, check_layout)
+        problems = [*problems, *self._aliases.problems(aliases)]
         raise_if_any(f"{self._models.node.path}/{name}", problems)
         assert artifact is not None  # else there were problems
-        return self._add(name, artifact, check_layout)
+        model = self._add(name, artifact, check_layout)
+        for alias in aliases:
+            self._aliases.add(alias, model, self.bucket, self.prefix, alias_removal_policy)
+        return model
 
     @checked
     def add_models(
@@ -232,10 +253,28 @@ class ModelStore(PlacedConstruct):
         return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT))
 
     @checked
+    def grant_resolve(self, grantee: iam.IGrantable, *, aliases: Sequence[str] | None = None) -> iam.Grant:
+        """Allow to look up which model an alias names, as ``MultiModelClient`` does; no model can be read by it.
+
+        Args:
+            grantee: Who may.
+            aliases: Patterns of aliases, with ``*``, such as ``tenant_a/*``, or ``${aws:PrincipalTag/tenant}/*`` for each
+                caller's own. Left out, every alias of the store.
+
+        Raises:
+            InvalidEndpointError: If a pattern can match no alias, or the list is empty.
+        """
+        if aliases is not None:
+            raise_if_any(self, alias_pattern_problems(aliases))
+        grant = self._on_aliases("s3:GetObject", patterns=["*"] if aliases is None else aliases).grant(grantee)
+        key = self._encryption_key
+        return grant if key is None else grant.combine(grant_key(grantee, key, *DECRYPT))
+
+    @checked
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to add models under the prefix, to list them, and to encrypt them; for a pipeline that trains models.
 
-        It does not allow to read or delete, but to go on with an unfinished upload, which S3 lists for whole buckets
+        Whoever may add models may also move aliases. It does not allow to read models or to delete, but to go on with an unfinished upload, which S3 lists for whole buckets
         only. Give every artifact a new name, as ``mme push`` does: SageMaker may keep an old copy loaded.
         """
         grant = (
@@ -243,6 +282,7 @@ class ModelStore(PlacedConstruct):
             .grant(grantee)
             .combine(self._listing.grant(grantee))
             .combine(Permission(["s3:ListBucketMultipartUploads"], [self._bucket_arn]).grant(grantee))
+            .combine(self._on_aliases("s3:GetObject").grant(grantee))
         )
         key = self._encryption_key
         # A multipart upload also decrypts its own parts
@@ -309,6 +349,9 @@ class ModelStore(PlacedConstruct):
 
     def _on_objects(self, *actions: str) -> Permission:
         return Permission([*actions], [f"{self._bucket_arn}/{self.prefix}*"])
+
+    def _on_aliases(self, *actions: str, patterns: Sequence[str] = ("*",)) -> Permission:
+        return Permission([*actions], [f"{self._bucket_arn}/{self.prefix}{FOLDER}{pattern}" for pattern in patterns])
 
     def _create_bucket(
         self,

@@ -69,21 +69,8 @@ class StoredModel(Construct):
             output_paths=["CopyObjectResult.ETag"],
         )
         self.uploads = ModelUploads._of(self)
-        upload = cr.AwsCustomResource(
-            self,
-            "Upload" if self.uploads._own is None else "OwnUpload",  # its function can't be changed in place
-            on_create=copy,
-            on_update=copy,
-            install_latest_aws_sdk=False,
-            role=self.uploads.role,
-            log_group=self.uploads.log_group,
-            timeout=cdk.Duration.minutes(_TIMEOUT_MINUTES),
-        )
-        if self.uploads._own is not None:
-            resource = cast(cdk.CfnResource, upload.node.find_child("Resource").node.default_child)
-            resource.add_property_override("ServiceToken", self.uploads._own.attr_arn)
+        upload = self.uploads._call(self, "Upload", copy)
         upload.node.add_dependency(*permit(self.uploads.role, self.asset.bucket))
-        self.uploads._count()
 
 
 @cache
@@ -117,7 +104,7 @@ class ModelUploads(Construct):
         )
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
-        self._models = 0
+        self._resources = 0
         self._stack = scope
         shared = scope.node.try_find_child(_shared_function())
         self._own = None if shared is None else self._create_function(shared)
@@ -158,24 +145,45 @@ class ModelUploads(Construct):
         function.node.add_dependency(self.role)
         return function
 
+    def _call(
+        self, scope: Construct, construct_id: str, call: cr.AwsSdkCall, on_delete: cr.AwsSdkCall | None = None
+    ) -> cr.AwsCustomResource:
+        """Have the function call AWS at creation and at each change, and at the end."""
+        resource = cr.AwsCustomResource(
+            scope,
+            construct_id if self._own is None else f"Own{construct_id}",  # its function can't be changed in place
+            on_create=call,
+            on_update=call,
+            on_delete=on_delete,
+            install_latest_aws_sdk=False,
+            role=self.role,
+            log_group=self.log_group,
+            timeout=cdk.Duration.minutes(_TIMEOUT_MINUTES),
+        )
+        if self._own is not None:
+            behind = cast(cdk.CfnResource, resource.node.find_child("Resource").node.default_child)
+            behind.add_property_override("ServiceToken", self._own.attr_arn)
+        self._count()
+        return resource
+
     def _count(self) -> None:
-        """Count one more upload, and warn well before CloudFormation's limits."""
-        self._models += 1
-        if self._models == _MODELS_ADVISED + 1:
+        """Count one more resource, and warn well before CloudFormation's limits."""
+        self._resources += 1
+        if self._resources == _MODELS_ADVISED + 1:
             message = (
-                f"add_model was called more than {_MODELS_ADVISED} times in this stack, with one resource each: "
-                f"CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
+                f"add_model was called for more than {_MODELS_ADVISED} models and aliases in this stack, with one resource "
+                f"each: CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
             )
             warn(self, [("manyModels", message)])
 
 
 def too_many(scope: Construct, more: int) -> list[str]:
-    """What is wrong with that many more models in a construct's stack, known before any of them is read."""
+    """What is wrong with that many more models and aliases in a construct's stack, known before any model is read."""
     _, uploads = ModelUploads._find(scope)
-    added = 0 if uploads is None else uploads._models
+    added = 0 if uploads is None else uploads._resources
     if added + more <= _MODELS_MAX:
         return []
     return [
-        f"add_model must be called at most {_MODELS_MAX} times in one stack, with one resource each, not "
-        f"{added + more}: CloudFormation allows 500 resources; {_WAYS_BEYOND}"
+        f"add_model must be called for at most {_MODELS_MAX} models and aliases in one stack, with one resource each, "
+        f"not {added + more}: CloudFormation allows 500 resources; {_WAYS_BEYOND}"
     ]
