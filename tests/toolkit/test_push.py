@@ -26,8 +26,9 @@ from click.testing import CliRunner
 from cdk_multi_model_endpoint import ModelStore
 from multi_model_endpoint.artifacts import packed
 from multi_model_endpoint.publishing import push as command_of_push
-from multi_model_endpoint.publishing.plan import Destination, plan
+from multi_model_endpoint.publishing.plan import plan
 from multi_model_endpoint.publishing.upload import PART_BYTES, Stopped, Uploader
+from multi_model_endpoint.store_url import StoreUrl
 
 Push = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -291,7 +292,7 @@ def test_leaves_a_model_to_a_push_that_is_faster(
     with ThreadPoolExecutor(1) as pool, packed(large) as artifact:
 
         def uploader(client: Any) -> Uploader:
-            return Uploader(client, Destination(bucket, "models/"), pool)
+            return Uploader(client, StoreUrl(bucket, "models/"), pool)
 
         begun = uploader(control_plane.client("s3"))
         with pytest.raises(Stopped):
@@ -302,7 +303,7 @@ def test_leaves_a_model_to_a_push_that_is_faster(
             if not faster:
                 faster.append(True)
                 with ThreadPoolExecutor(1) as other:
-                    own = Uploader(control_plane.client("s3"), Destination(bucket, "models/"), other)
+                    own = Uploader(control_plane.client("s3"), StoreUrl(bucket, "models/"), other)
                     faster[:] = [own.upload(artifact.path, "large.tar.gz", lambda _: None)]
 
         client = control_plane.client("s3")
@@ -326,7 +327,7 @@ def test_begins_anew_when_its_upload_is_aborted(control_plane: Any, bucket: str,
 
     client.meta.events.register("before-call.s3.CompleteMultipartUpload", abort)
     with ThreadPoolExecutor(1) as pool, packed(large) as artifact:
-        uploader = Uploader(client, Destination(bucket, "models/"), pool)
+        uploader = Uploader(client, StoreUrl(bucket, "models/"), pool)
         assert uploader.upload(artifact.path, "large.tar.gz", lambda _: None)
         body = client.get_object(Bucket=bucket, Key="models/large.tar.gz")["Body"].read()
         assert body == artifact.path.read_bytes()
@@ -350,7 +351,7 @@ def test_settles_a_conflict_of_two_writes(control_plane: Any, bucket: str, model
 
     client.meta.events.register("before-call.s3.PutObject", conflict)
     with ThreadPoolExecutor(1) as pool:
-        uploader = Uploader(client, Destination(bucket, "models/"), pool)
+        uploader = Uploader(client, StoreUrl(bucket, "models/"), pool)
         assert uploader.upload(models / "churn.tar.gz", "a.tar.gz", lambda _: None) is not there
     assert [*objects(control_plane, bucket)] == ["models/a.tar.gz"]
 
@@ -362,7 +363,7 @@ def test_sends_no_part_again_that_is_there(control_plane: Any, bucket: str, larg
         "provide-client-params.s3.UploadPart", lambda params, **_: sent.append(params["PartNumber"])
     )
     with ThreadPoolExecutor(1) as pool, packed(large) as artifact:
-        uploader = Uploader(client, Destination(bucket, "models/"), pool)
+        uploader = Uploader(client, StoreUrl(bucket, "models/"), pool)
 
         def stop_after_two(_: int) -> None:
             if len(sent) == 2:
@@ -372,7 +373,7 @@ def test_sends_no_part_again_that_is_there(control_plane: Any, bucket: str, larg
             uploader.upload(artifact.path, "large.tar.gz", stop_after_two)
         assert sent == [1, 2]
         done: list[int] = []
-        assert Uploader(client, Destination(bucket, "models/"), pool).upload(artifact.path, "large.tar.gz", done.append)
+        assert Uploader(client, StoreUrl(bucket, "models/"), pool).upload(artifact.path, "large.tar.gz", done.append)
         assert sent == [1, 2, 3, 4]
         assert sum(done) == artifact.path.stat().st_size
 
@@ -383,7 +384,7 @@ def test_never_overwrites(control_plane: Any, bucket: str, tmp_path: Path, size:
     client.put_object(Bucket=bucket, Key="models/a.tar.gz", Body=b"first")
     (tmp_path / "a").write_bytes(b"x" * size)
     with ThreadPoolExecutor(1) as pool:
-        uploader = Uploader(client, Destination(bucket, "models/"), pool)
+        uploader = Uploader(client, StoreUrl(bucket, "models/"), pool)
         assert uploader.upload(tmp_path / "a", "a.tar.gz", lambda _: None) is False
     assert client.get_object(Bucket=bucket, Key="models/a.tar.gz")["Body"].read() == b"first"
     assert unfinished(control_plane, bucket) == []

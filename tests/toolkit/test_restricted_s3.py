@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from mme_local.testing import LocalEndpoint, local_endpoint
 from multi_model_endpoint.publishing import push
 from multi_model_endpoint.publishing import upload as uploads
-from multi_model_endpoint.publishing.plan import Destination
 from multi_model_endpoint.publishing.upload import Stopped, Uploader
+from multi_model_endpoint.store_url import StoreUrl
 
 PART = 5 * 1024**2
 KEY = "models/large.tar.gz"
@@ -72,7 +72,7 @@ def parts() -> Iterator[Executor]:
 def broken_off(control_plane: LocalEndpoint, bucket: str, large: Path, parts: Executor) -> Any:
     """A client of a bucket in which an upload of one part was broken off."""
     client = control_plane.client("s3")
-    uploader = Uploader(client, Destination(bucket, "models/"), parts)
+    uploader = Uploader(client, StoreUrl(bucket, "models/"), parts)
     with pytest.raises(Stopped):
         uploader.upload(large, "large.tar.gz", lambda _: uploader.stop())
     return client
@@ -83,7 +83,7 @@ def test_sends_everything_again_where_it_may_not_look(
     broken_off: Any, bucket: str, large: Path, parts: Executor, operation: str
 ) -> None:
     denied = answer(broken_off, operation, "AccessDenied", always)
-    assert Uploader(broken_off, Destination(bucket, "models/"), parts).upload(large, "large.tar.gz", ignore)
+    assert Uploader(broken_off, StoreUrl(bucket, "models/"), parts).upload(large, "large.tar.gz", ignore)
     assert denied == ["AccessDenied"]
     assert broken_off.get_object(Bucket=bucket, Key=KEY)["Body"].read() == large.read_bytes()
 
@@ -95,7 +95,7 @@ def test_fails_with_what_else_s3_answers(
     broken_off.create_multipart_upload(Bucket=bucket, Key=KEY)
     answer(broken_off, operation, "InternalError", always)
     with pytest.raises(ClientError, match="InternalError"):
-        Uploader(broken_off, Destination(bucket, "models/"), parts).upload(large, "large.tar.gz", ignore)
+        Uploader(broken_off, StoreUrl(bucket, "models/"), parts).upload(large, "large.tar.gz", ignore)
 
 
 def test_an_upload_that_somebody_else_has_cleared_away_is_no_failure(
@@ -103,7 +103,7 @@ def test_an_upload_that_somebody_else_has_cleared_away_is_no_failure(
 ) -> None:
     broken_off.create_multipart_upload(Bucket=bucket, Key=KEY)
     gone = answer(broken_off, "AbortMultipartUpload", "NoSuchUpload", always)
-    assert Uploader(broken_off, Destination(bucket, "models/"), parts).upload(large, "large.tar.gz", ignore)
+    assert Uploader(broken_off, StoreUrl(bucket, "models/"), parts).upload(large, "large.tar.gz", ignore)
     assert gone == ["NoSuchUpload"]
 
 
@@ -120,7 +120,7 @@ def test_sends_parts_again_that_are_not_its_own(
     client.meta.events.register(
         "provide-client-params.s3.UploadPart", lambda params, **_: sent.append(params["PartNumber"])
     )
-    assert Uploader(client, Destination(bucket, "models/"), parts).upload(large, "large.tar.gz", ignore)
+    assert Uploader(client, StoreUrl(bucket, "models/"), parts).upload(large, "large.tar.gz", ignore)
     assert sent == [2, 3]
     assert client.get_object(Bucket=bucket, Key=KEY)["Body"].read() == body
 
@@ -132,7 +132,7 @@ def test_gives_up_when_others_write_at_the_same_time_again_and_again(
     client = control_plane.client("s3")
     conflicts = answer(client, "PutObject", "ConditionalRequestConflict", always)
     with pytest.raises(ClientError, match="ConditionalRequestConflict"):
-        Uploader(client, Destination(bucket, "models/"), parts).upload(tmp_path / "a.tar.gz", "a.tar.gz", ignore)
+        Uploader(client, StoreUrl(bucket, "models/"), parts).upload(tmp_path / "a.tar.gz", "a.tar.gz", ignore)
     assert len(conflicts) == 3
 
 
@@ -142,7 +142,7 @@ def test_writes_without_a_condition_where_s3_knows_none(
     (tmp_path / "a.tar.gz").write_bytes(b"a")
     client = control_plane.client("s3")
     refused = answer(client, "PutObject", "NotImplemented", lambda params: "If-None-Match" in params["headers"])
-    assert Uploader(client, Destination(bucket, "models/"), parts).upload(tmp_path / "a.tar.gz", "a.tar.gz", ignore)
+    assert Uploader(client, StoreUrl(bucket, "models/"), parts).upload(tmp_path / "a.tar.gz", "a.tar.gz", ignore)
     assert refused == ["NotImplemented"]
     assert client.get_object(Bucket=bucket, Key="models/a.tar.gz")["Body"].read() == b"a"
 

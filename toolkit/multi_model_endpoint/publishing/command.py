@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from multi_model_endpoint.artifacts import InvalidModelError, packed
+from multi_model_endpoint.store_url import StoreUrl
 
-from .plan import Destination, Planned, find_sources, plan
+from .plan import Planned, find_sources, plan
 from .upload import Uploader
 
 FRAMEWORKS = {
@@ -31,9 +32,9 @@ FRAMEWORKS = {
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
-def _destination(context: click.Context, parameter: click.Parameter, value: str) -> Destination:
+def _destination(context: click.Context, parameter: click.Parameter, value: str) -> StoreUrl:
     try:
-        return Destination.parse(value)
+        return StoreUrl.parse(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -79,7 +80,7 @@ def _interruptible() -> Iterator[None]:
 @_interruptible()
 def push(
     sources: tuple[Path, ...],
-    destination: Destination,
+    destination: StoreUrl,
     name: str | None,
     folder: str | None,
     each: bool,
@@ -121,7 +122,7 @@ def push(
 
 
 def _push(
-    models: Sequence[Planned], destination: Destination, jobs: int, dry_run: bool, console: Console
+    models: Sequence[Planned], destination: StoreUrl, jobs: int, dry_run: bool, console: Console
 ) -> tuple[set[str], list[str]]:
     """Upload what is not there, and say what is there then and what failed."""
     client = boto3.client("s3", config=Config(max_pool_connections=2 * jobs + 2))
@@ -183,7 +184,7 @@ class _Progress(Progress):
             self.remove_task(task)
 
 
-def _failure(future: Future[None], destination: Destination) -> str | None:
+def _failure(future: Future[None], destination: StoreUrl) -> str | None:
     try:
         future.result()
     except (BotoCoreError, ClientError, OSError, InvalidModelError) as error:
@@ -192,7 +193,7 @@ def _failure(future: Future[None], destination: Destination) -> str | None:
 
 
 @contextmanager
-def _explained(destination: Destination) -> Iterator[None]:
+def _explained(destination: StoreUrl) -> Iterator[None]:
     """Turn what keeps the whole push from working into one line."""
     try:
         yield
@@ -200,7 +201,7 @@ def _explained(destination: Destination) -> Iterator[None]:
         raise click.ClickException(f"nothing was uploaded: {_words(error, destination)}") from None
 
 
-def _words(error: Exception, destination: Destination) -> str:
+def _words(error: Exception, destination: StoreUrl) -> str:
     if not isinstance(error, ClientError):
         return str(error)
     code = error.response.get("Error", {}).get("Code", "")

@@ -19,28 +19,7 @@ from multi_model_endpoint.artifacts import (
     target_model,
 )
 from multi_model_endpoint.artifacts.sources import model_name_of
-
-
-@dataclass(frozen=True)
-class Destination:
-    """An S3 prefix, which ends in ``/``."""
-
-    bucket: str
-    prefix: str
-
-    @classmethod
-    def parse(cls, url: str) -> Destination:
-        """Read an S3 URL.
-
-        Raises:
-            ValueError: If it is none, or a whole bucket.
-        """
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        if not url.startswith("s3://") or not bucket or not prefix.strip("/"):
-            raise ValueError(f"must be s3://bucket/prefix/, the ModelStoreUrl of a stack, got {url!r}")
-        if prefix.startswith("/") or "//" in prefix:
-            raise ValueError(f"must not have empty segments, got {url!r}")
-        return cls(bucket, prefix if prefix.endswith("/") else f"{prefix}/")
+from multi_model_endpoint.store_url import StoreUrl
 
 
 @dataclass(frozen=True)
@@ -83,7 +62,7 @@ def find_sources(sources: Sequence[Path], *, name: str | None, folder: str | Non
     return found
 
 
-def plan(models: dict[str, Path], destination: Destination, family: str | None) -> tuple[list[Planned], list[str]]:
+def plan(models: dict[str, Path], destination: StoreUrl, family: str | None) -> tuple[list[Planned], list[str]]:
     """Check all models and name them by content.
 
     Returns:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from .plan import Destination
+from multi_model_endpoint.store_url import StoreUrl
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -46,7 +46,7 @@ class Uploader:
         parts: What runs the uploads of parts.
     """
 
-    def __init__(self, client: S3Client, destination: Destination, parts: Executor) -> None:
+    def __init__(self, client: S3Client, destination: StoreUrl, parts: Executor) -> None:
         self._client = client
         self._bucket = destination.bucket
         self._prefix = destination.prefix

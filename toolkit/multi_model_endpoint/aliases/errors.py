@@ -1,0 +1,23 @@
+"""What can be wrong with an alias, as botocore's errors, so that one ``except`` is enough."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError
+
+
+class UnknownAliasError(BotoCoreError):
+    """A store has no such alias."""
+
+    fmt = "there is no alias {alias!r} in {store}: set it, or name a target model of the store, which ends in '.tar.gz'"
+
+
+class InvalidAliasError(BotoCoreError):
+    """What is in the place of an alias names no target model."""
+
+    fmt = "alias {alias!r} in {store} is not valid: {problem}"
+
+
+class AliasMovedError(BotoCoreError):
+    """Somebody else has set, moved or deleted an alias since it was read."""
+
+    fmt = "alias {alias!r} in {store} was changed by somebody else meanwhile: look at it, and try again"
