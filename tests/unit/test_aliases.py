@@ -27,7 +27,7 @@ def store(stack: cdk.Stack) -> ModelStore:
     return ModelStore(stack, "Models")
 
 
-def resource_of(stack: cdk.Stack, alias: str) -> dict[str, Any]:
+def resource_of(stack: cdk.Stack, alias: str) -> Any:
     """The one that sets an alias."""
     custom = Template.from_stack(stack).find_resources("Custom::AWS").values()
     (found,) = (each for each in custom if f'/.aliases/{alias}\\"' in json.dumps(each))
@@ -118,7 +118,7 @@ def test_refuses_what_is_no_alias_and_adds_nothing(
 
 
 def test_aliases_count_as_resources_of_the_stack(store: ModelStore, model: Path) -> None:
-    with pytest.raises(InvalidEndpointError, match="at most 496 models and aliases in one stack.* not 497"):
+    with pytest.raises(InvalidEndpointError, match=r"at most 496 models and aliases in one stack.* not 497"):
         store.add_model("churn", model, aliases=[f"churn@{number}" for number in range(496)])
 
 

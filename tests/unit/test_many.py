@@ -111,5 +111,5 @@ def test_refuses_more_models_than_a_stack_takes_before_it_reads_them_and_names_t
     monkeypatch.setattr("cdk_multi_model_endpoint._models.stored_model._MODELS_MAX", 2)
     other.add_model("b", model)
     monkeypatch.setattr("cdk_multi_model_endpoint._models.store.packed_in_assembly", pytest.fail)
-    with pytest.raises(InvalidEndpointError, match="at most 2 times in one stack"):
+    with pytest.raises(InvalidEndpointError, match="at most 2 models and aliases in one stack"):
         store.add_model("c", model)

@@ -11,7 +11,7 @@ from aws_cdk import custom_resources as cr
 from constructs import Construct
 
 from cdk_multi_model_endpoint._rules.tokens import is_token
-from multi_model_endpoint.aliases import FOLDER, check_alias
+from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias
 
 from .permission import Permission, document
 from .stored_model import StoredModel
@@ -23,7 +23,7 @@ class DeployedAliases:
     CloudFormation sets an alias when its model changes, and else leaves it as somebody else may have set it.
     """
 
-    # Children of the store rather than of their models: an alias that goes to another model is not deleted with the first
+    # Children of the store, not of their models: an alias that goes to another model is not deleted with the first
 
     def __init__(self, store: Construct) -> None:
         self._store = store

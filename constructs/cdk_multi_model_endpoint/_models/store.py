@@ -19,13 +19,13 @@ from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.places import PlacedConstruct
 from cdk_multi_model_endpoint._rules.tokens import identity, is_token
 from cdk_multi_model_endpoint._rules.units import days_problems
-from multi_model_endpoint.aliases import FOLDER
 from multi_model_endpoint.artifacts import (
     Artifact,
     InvalidModelError,
     models_in,
     target_model,
 )
+from multi_model_endpoint.artifacts.alias_names import FOLDER
 
 from .asset import packed_in_assembly
 from .bucket import bucket_problems, bucket_warnings, key_problems, place_problems
@@ -179,8 +179,8 @@ class ModelStore(PlacedConstruct):
             aliases: Stable names for callers outside the app, such as ``churn@prod``, which ``MultiModelClient`` and
                 ``mme alias`` know. A deployment moves them after the upload of a changed model; one that doesn't change
                 the model leaves what ``mme alias`` set meanwhile.
-            alias_removal_policy: What becomes of the aliases when they leave the stack, or the store does: they stay, or
-                ``DESTROY`` deletes them.
+            alias_removal_policy: What becomes of the aliases when they leave the stack, or the store does: they stay,
+                or ``DESTROY`` deletes them.
 
         Returns:
             The model, with the ``target_model`` to invoke it by.
@@ -258,8 +258,8 @@ class ModelStore(PlacedConstruct):
 
         Args:
             grantee: Who may.
-            aliases: Patterns of aliases, with ``*``, such as ``tenant_a/*``, or ``${aws:PrincipalTag/tenant}/*`` for each
-                caller's own. Left out, every alias of the store.
+            aliases: Patterns of aliases, with ``*``, such as ``tenant_a/*``, or ``${aws:PrincipalTag/tenant}/*`` for
+                each caller's own. Left out, every alias of the store.
 
         Raises:
             InvalidEndpointError: If a pattern can match no alias, or the list is empty.
@@ -274,8 +274,9 @@ class ModelStore(PlacedConstruct):
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow to add models under the prefix, to list them, and to encrypt them; for a pipeline that trains models.
 
-        Whoever may add models may also move aliases. It does not allow to read models or to delete, but to go on with an unfinished upload, which S3 lists for whole buckets
-        only. Give every artifact a new name, as ``mme push`` does: SageMaker may keep an old copy loaded.
+        Whoever may add models may also move aliases. It does not allow to read or to delete models, but to go on with
+        an unfinished upload, which S3 lists for whole buckets only. Give every artifact a new name, as ``mme push``
+        does: SageMaker may keep an old copy loaded.
         """
         grant = (
             self._on_objects("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")

@@ -171,8 +171,8 @@ class ModelUploads(Construct):
         self._resources += 1
         if self._resources == _MODELS_ADVISED + 1:
             message = (
-                f"add_model was called for more than {_MODELS_ADVISED} models and aliases in this stack, with one resource "
-                f"each: CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
+                f"add_model was called for more than {_MODELS_ADVISED} models and aliases in this stack, with one "
+                f"resource each: CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
             )
             warn(self, [("manyModels", message)])
 

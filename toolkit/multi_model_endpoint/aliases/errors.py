@@ -21,3 +21,12 @@ class AliasMovedError(BotoCoreError):
     """Somebody else has set, moved or deleted an alias since it was read."""
 
     fmt = "alias {alias!r} in {store} was changed by somebody else meanwhile: look at it, and try again"
+
+
+class NoEarlierModelError(BotoCoreError):
+    """An alias that can't go back."""
+
+    fmt = (
+        "alias {alias!r} in {store} has named no other model, or the bucket has kept no version that says so: set it "
+        "to the model that it shall name"
+    )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias, check_target_model
 from multi_model_endpoint.store_url import StoreUrl
 
 from .errors import AliasMovedError, InvalidAliasError, UnknownAliasError
-from .names import check_alias, check_target_model
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
-
-FOLDER = ".aliases/"
-"""Below the store's prefix. A model with such a name is in nobody's way: it ends in ``.tar.gz``, and no alias does."""
 
 _MISSING = {"NoSuchKey", "404"}
 _LOST = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", *_MISSING}
@@ -124,6 +122,19 @@ class Aliases:
                 raise AliasMovedError(alias=name, store=self._store) from None
             raise
         return _alias(name, target_model, answer)
+
+    def move(self, name: str, target_model: str) -> Alias | None:
+        """Let an alias name a model, whether it is there yet or not, and return what it named before.
+
+        Raises:
+            As ``get`` and ``set``.
+        """
+        before: Alias | None = None
+        with suppress(UnknownAliasError):
+            before = self.get(name)
+        if before is None or before.target_model != target_model:
+            self.set(name, target_model, replaces=before)
+        return before
 
 
 def _alias(name: str, target_model: str, answer: Any) -> Alias:

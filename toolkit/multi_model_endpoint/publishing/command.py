@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from multi_model_endpoint.aliases import Aliases, check_alias
 from multi_model_endpoint.artifacts import InvalidModelError, packed
 from multi_model_endpoint.store_url import StoreUrl
 
@@ -37,6 +38,15 @@ def _destination(context: click.Context, parameter: click.Parameter, value: str)
         return StoreUrl.parse(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def _aliases(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        for value in values:
+            check_alias(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return values
 
 
 @contextmanager
@@ -76,6 +86,13 @@ def _interruptible() -> Iterator[None]:
 @click.option(
     "--jobs", default=4, show_default=True, type=click.IntRange(min=1), help="How many models to upload at a time."
 )
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    callback=_aliases,
+    help="What the one model is called from then on; may be repeated.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be uploaded, and upload nothing.")
 @_interruptible()
 def push(
@@ -86,6 +103,7 @@ def push(
     each: bool,
     framework: str | None,
     jobs: int,
+    aliases: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Upload models under S3_URL, s3://bucket/prefix/, named as the constructs' add_model names them.
@@ -95,10 +113,12 @@ def push(
     AWS CLI finds them, so with the variables that serve prints it works on the local endpoint.
 
     The target models are printed on standard output, one a line; everything else goes to standard error. The exit
-    status is 1 when something was not uploaded, and then only what is there is printed.
+    status is 1 when something was not uploaded, and then only what is there is printed. Aliases are set last, and only
+    when the model is there.
     """
-    if name is not None and (each or len(sources) > 1):
-        raise click.UsageError("--name is for a single model")
+    for option, given in (("--name", name is not None), ("--alias", bool(aliases))):
+        if given and (each or len(sources) > 1):
+            raise click.UsageError(f"{option} is for a single model")
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
         models, warnings = plan(
@@ -119,6 +139,12 @@ def push(
     if failures:
         lines = "".join(f"\n  - {failure}" for failure in failures)
         raise click.ClickException(f"{len(failures)} of {len(models)} models were not uploaded:{lines}")
+    for alias in () if dry_run else aliases:
+        try:
+            before = Aliases(boto3.client("s3"), destination).move(alias, models[0].target_model)
+        except (BotoCoreError, ClientError) as error:
+            raise click.ClickException(f"alias {alias!r} was not set: {_words(error, destination)}") from None
+        console.print(f"alias {alias}: {before.target_model if before else '(new)'} -> {models[0].target_model}")
 
 
 def _push(

@@ -10,7 +10,6 @@ import click
 from botocore.exceptions import ClientError
 
 from multi_model_endpoint.aliases import (
-    Alias,
     Aliases,
     UnknownAliasError,
     all_aliases,
@@ -40,8 +39,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def alias() -> None:
     """Stable names for target models, such as churn@prod.
 
-    STORE is an s3://bucket/prefix/, or an endpoint's name. An alias moves at once and without a deployment; callers that
-    use MultiModelClient follow within seconds.
+    STORE is an s3://bucket/prefix/, or an endpoint's name. An alias moves at once and without a deployment; callers
+    that use MultiModelClient follow within seconds.
     """
 
 
@@ -66,12 +65,7 @@ def set_(store: str, alias: str, target_model: str) -> None:
             if error.response.get("Error", {}).get("Code") != "404":
                 raise
             raise click.ClickException(f"there is no model {target_model!r} in {url}: push it first") from None
-        aliases = Aliases(s3, url)
-        before: Alias | None = None
-        with suppress(UnknownAliasError):
-            before = aliases.get(alias)
-        if before is None or before.target_model != target_model:
-            aliases.set(alias, target_model, replaces=before)
+        before = Aliases(s3, url).move(alias, target_model)
     _say(alias, None if before is None else before.target_model, target_model)
 
 

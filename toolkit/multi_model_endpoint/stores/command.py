@@ -21,7 +21,7 @@ from .pruning import delete, endings_in_stacks, kept
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
-class _Age(click.ParamType):
+class _Age(click.ParamType[timedelta]):
     name = "age"
 
     def convert(

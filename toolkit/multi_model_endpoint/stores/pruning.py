@@ -18,6 +18,7 @@ from .listing import Model
 if TYPE_CHECKING:
     from types_boto3_cloudformation.client import CloudFormationClient
     from types_boto3_s3.client import S3Client
+    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _AT_ONCE = 1000  # of S3's DeleteObjects
 _ENDING = re.compile(rf"-[0-9a-f]{{{DIGEST_LENGTH}}}\.tar\.gz")
@@ -76,9 +77,11 @@ def endings_in_stacks(client: CloudFormationClient, stacks: Sequence[str]) -> se
 
 def delete(client: S3Client, store: StoreUrl, targets: Sequence[str]) -> dict[str, str]:
     """Delete models, and return why some could not be."""
-    failures = {}
+    failures: dict[str, str] = {}
     for start in range(0, len(targets), _AT_ONCE):
-        objects = [{"Key": store.prefix + target} for target in targets[start : start + _AT_ONCE]]
+        objects: list[ObjectIdentifierTypeDef] = [
+            {"Key": store.prefix + target} for target in targets[start : start + _AT_ONCE]
+        ]
         done = client.delete_objects(Bucket=store.bucket, Delete={"Objects": objects, "Quiet": True})
         failures |= {each["Key"].removeprefix(store.prefix): each["Message"] for each in done.get("Errors", ())}
     return failures

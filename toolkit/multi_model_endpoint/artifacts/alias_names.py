@@ -7,6 +7,9 @@ import re
 TARGET_MODEL_SUFFIX = ".tar.gz"
 """What ends in it is a target model, and anything else an alias."""
 
+FOLDER = ".aliases/"
+"""Below the store's prefix. A model with such a name is in nobody's way: it ends in ``.tar.gz``, and no alias does."""
+
 _MAX = 256
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _ALIAS = re.compile(rf"(?:{_SEGMENT}/)*{_SEGMENT}(?:@{_SEGMENT})?")
