@@ -1,4 +1,4 @@
-"""A service that speaks InvokeEndpoint and GetObject as each test wants it. Nothing here needs more than the toolkit."""
+"""A service that speaks InvokeEndpoint and GetObject as each test wants it. Nothing here needs more than that."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 
 from multi_model_endpoint import MultiModelClient
@@ -59,7 +60,6 @@ class Service:
         closing: Set at the end of the test, for what hangs.
     """
 
-    url: str = ""
     model: Callable[[str, bytes], Reply] = lambda _model, _body: Reply()
     alias: Callable[[str], Reply] = lambda _name: Reply(404)
     invoked: list[str] = field(default_factory=list)
@@ -87,69 +87,82 @@ SLOW_DOWN = Reply(503, body=b"<Error><Code>SlowDown</Code><Message>as the test s
 DENIED = Reply(403, body=b"<Error><Code>AccessDenied</Code><Message>as the test says</Message></Error>")
 
 
-def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            model = self.headers["X-Amzn-SageMaker-Target-Model"]
-            service.invoked.append(model)
-            self.answer(service.model(model, body))
-
-        def do_GET(self) -> None:
-            name = self.path.partition("?")[0].removeprefix("/bucket/models/.aliases/").replace("%40", "@")
-            service.looked_up.append(name)
-            self.answer(service.alias(name))
-
-        def answer(self, reply: Reply) -> None:
-            self.send_response(reply.status)
-            self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
-            self.send_header("ETag", '"1"')
-            if reply.error is not None:
-                self.send_header("x-amzn-errortype", reply.error)
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if reply.until is not None:
-                reply.until.wait(60)
-            self.wfile.write(reply.body)
-            if reply.length is not None:
-                self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            """No access log."""
-
-    return Handler
-
-
 class _Server(ThreadingHTTPServer):
     request_queue_size = 512
     daemon_threads = True
+    service: Service
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
         """Callers hang up: that is what is tested."""
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    with _Server(("127.0.0.1", 0), _handler(service)) as server:
-        service.url = f"http://127.0.0.1:{server.server_port}"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet for an answer
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        model = self.headers["X-Amzn-SageMaker-Target-Model"]
+        self.server.service.invoked.append(model)
+        self.answer(self.server.service.model(model, body))
+
+    def do_GET(self) -> None:
+        name = self.path.partition("?")[0].removeprefix("/bucket/models/.aliases/").replace("%40", "@")
+        self.server.service.looked_up.append(name)
+        self.answer(self.server.service.alias(name))
+
+    def answer(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
+        self.send_header("ETag", '"1"')
+        if reply.error is not None:
+            self.send_header("x-amzn-errortype", reply.error)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if reply.until is not None:
+            self.wfile.flush()
+            reply.until.wait(60)
+        self.wfile.write(reply.body)
+        if reply.length is not None:
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """No access log."""
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[_Server]:
+    with _Server(("127.0.0.1", 0), _Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield service
-        service.closing.set()
+        yield server
         server.shutdown()
         thread.join()
 
 
 @pytest.fixture
-def session(service: Service, monkeypatch: pytest.MonkeyPatch) -> boto3.session.Session:
-    """With credentials for the service."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", service.url)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    return boto3.session.Session("test", "test", region_name="us-east-1")
+def service(server: _Server) -> Iterator[Service]:
+    """What the server answers in this test."""
+    server.service = Service()
+    yield server.service
+    server.service.closing.set()
+
+
+@pytest.fixture(scope="session")
+def session(server: _Server, tmp_path_factory: pytest.TempPathFactory) -> boto3.session.Session:
+    """With the service's address, and credentials for it."""
+    config = tmp_path_factory.mktemp("aws") / "config"
+    config.write_text(f"[default]\nregion = us-east-1\nendpoint_url = {server.url}\n")
+    core = botocore.session.Session()
+    core.set_config_variable("config_file", str(config))
+    core.set_credentials("test", "test")
+    return boto3.session.Session(botocore_session=core)
 
 
 @pytest.fixture
@@ -158,9 +171,15 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multi_model_endpoint.calling.retries._FIRST_SECONDS", 0.0)
 
 
-@pytest.fixture
-def client(session: boto3.session.Session, hurried: None) -> MultiModelClient:
+@pytest.fixture(scope="session")
+def shared_client(session: boto3.session.Session) -> MultiModelClient:
     return MultiModelClient("endpoint", models=STORE, timeout=60, session=session)
+
+
+@pytest.fixture
+def client(shared_client: MultiModelClient, service: Service, hurried: None) -> MultiModelClient:
+    """For tests that name no alias; it hurries."""
+    return shared_client
 
 
 class Clock:

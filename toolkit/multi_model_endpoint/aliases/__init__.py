@@ -1,7 +1,7 @@
 """Stable names for models that are named by their content.
 
-An alias, such as ``churn@prod``, names one target model of a store. It is a small object in the store's bucket: there may
-be as many as one likes, moving one takes no deployment, and its history is that of the bucket's versions.
+An alias, such as ``churn@prod``, names one target model of a store. It is a small object in the store's bucket: there
+may be as many as one likes, moving one takes no deployment, and its history is that of the bucket's versions.
 """
 
 from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias, check_target_model, is_target_model

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 360.0
 """Seconds for which SageMaker goes on loading a model that its first caller has waited for in vain."""
 
+# AWS says 70, for invocations may take 60
+_READ_SECONDS = 70.0
+_READ_SECONDS_OF_S3 = 5.0
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 1}, max_pool_connections=256)
 
 
@@ -101,11 +104,11 @@ class MultiModelClient:
         self._log = logging.getLogger(LOGGER) if call_log else None
         session = session or boto3.session.Session()
         self.boto3_client = session.client("sagemaker-runtime", config=_CONFIG)
-        Retries(self.boto3_client, timeout)
+        Retries(self.boto3_client, timeout, read=_READ_SECONDS)
         self._aliases: Resolver | None = None
         if models is not None:
             s3 = session.client("s3", config=_CONFIG)
-            Retries(s3, timeout)
+            Retries(s3, timeout, read=_READ_SECONDS_OF_S3)
             self._aliases = Resolver(Aliases(s3, _store(models)), alias_ttl)
 
     def invoke(

@@ -17,8 +17,8 @@ from .rules import Failure, failure_in, failure_of
 
 _log = logging.getLogger(__name__)
 
-_FETCH_SECONDS = 10.0
 _REFRESH_SECONDS = 2.0
+"""Longest that a call waits for what it knows already, should S3 fail."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class Resolver:
         return target_model
 
     def _look_up(self, name: str, known: _Known | None, call: Call) -> str:
-        seconds = _FETCH_SECONDS if known is None else _REFRESH_SECONDS
+        seconds = call.left if known is None else min(call.left, _REFRESH_SECONDS)
         try:
-            with calling(Call(min(seconds, call.left), idempotent=True)):
+            with calling(Call(seconds, idempotent=True)):
                 return self._aliases.get(name).target_model
         except (BotoCoreError, ClientError) as error:
             if known is None or not _passes(error):

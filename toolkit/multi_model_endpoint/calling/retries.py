@@ -15,11 +15,7 @@ from botocore.response import StreamingBody
 from .deadlines import Call, bound, given, sending
 from .rules import Failure, failure_in, failure_of
 
-CONNECT_SECONDS = 30.0
-"""Longest wait for a connection, and for a large body to be sent."""
-READ_SECONDS = 70.0
-"""Longest wait for an answer: AWS says so, for invocations that take up to 60 seconds."""
-
+_CONNECT_SECONDS = 30.0  # and to send a large body
 _FIRST_SECONDS = 0.1  # twice as long after each attempt
 _MOST_SECONDS = 5.0
 _CHUNK = 64 * 1024
@@ -36,14 +32,16 @@ class Retries:
     Args:
         client: Of boto3, made with ``total_max_attempts`` 1.
         timeout: Seconds that a call may take which was made for no ``Call``.
+        read: Seconds to wait for an answer to one attempt, and for each part of it.
     """
 
-    def __init__(self, client: Any, timeout: float) -> None:
+    def __init__(self, client: Any, timeout: float, *, read: float) -> None:
         self._timeout = timeout
+        self._read = read
         service = client.meta.service_model.service_id.hyphenize()
         client.meta.events.register(f"request-created.{service}", self._attempt)
         client.meta.events.register(f"needs-retry.{service}", self._needs_retry)
-        bound(client, connect=CONNECT_SECONDS, read=READ_SECONDS)
+        bound(client, connect=_CONNECT_SECONDS, read=read)
 
     def _attempt(self, request: Any, **_: Any) -> None:
         call = request.context.get(_CALL) or given() or Call(self._timeout, idempotent=True)
@@ -74,7 +72,7 @@ class Retries:
             return self._pause(failure, attempts, call)
         if isinstance(answer.get("Body"), StreamingBody):
             try:
-                body = _read(http, answer["Body"], call)
+                body = _read(http, answer["Body"], call, self._read)
             except BotoCoreError as error:
                 http.raw.close()
                 pause = self._pause(failure_of(error), attempts, call)
@@ -96,13 +94,13 @@ def _too_late(call: Call) -> bool:
     return call.left < _TOO_LATE * call.timeout
 
 
-def _read(http: AWSResponse, body: StreamingBody, call: Call) -> bytes:
+def _read(http: AWSResponse, body: StreamingBody, call: Call, seconds: float) -> bytes:
     """Read a body while its request can still be sent again, and no longer than the call may take."""
     chunks: list[bytes] = []
     while not chunks or chunks[-1]:
         if call.over:
             raise ReadTimeoutError(endpoint_url=http.url)
         with suppress(AttributeError):  # at its end a response lets go of its socket
-            set_socket_timeout(http.raw, min(call.left, READ_SECONDS))
+            set_socket_timeout(http.raw, min(call.left, seconds))
         chunks.append(body.read(_CHUNK))
     return b"".join(chunks)
