@@ -187,7 +187,9 @@ class _Progress(Progress):
 
     def __init__(self, console: Console) -> None:
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        super().__init__(TextColumn("{task.description}"), *columns, console=console, transient=True)
+        super().__init__(
+            TextColumn("{task.description}"), *columns, console=console, transient=True, disable=not console.is_terminal
+        )
 
     def upload(self, uploader: Uploader, model: Planned) -> None:
         task = self.add_task(f"packing {model.target_model}", total=None)
