@@ -21,6 +21,8 @@ if __name__ == "__main__":
     logs = aws_logs.LogGroup(stack, "Logs", removal_policy=cdk.RemovalPolicy.DESTROY)
     cr.AwsCustomResource(stack, "Users", on_create=call, policy=policy, install_latest_aws_sdk=False, log_group=logs)
     store = ModelStore(stack, "Models", removal_policy=cdk.RemovalPolicy.DESTROY, auto_delete_objects=True)
-    store.add_model("resnet", app.node.get_context("model"))
+    model = app.node.get_context("model")
+    aliases = [str(alias) for alias in app.node.get_context("aliases").split()]
+    store.add_model("resnet", model, aliases=aliases, alias_removal_policy=cdk.RemovalPolicy.DESTROY)
     cdk.CfnOutput(stack, BUCKET, value=store.bucket.bucket_name)
     app.synth()
