@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, ReadTimeoutError
 
 from multi_model_endpoint import MultiModelClient
@@ -212,8 +213,9 @@ class Slow:
         self._clock.now += self._seconds
         raw = SimpleNamespace(stream=lambda: iter([b"{}"]), read=lambda _=None: b"", close=lambda: None)
         if self._clock.now >= self._ready:
-            return AWSResponse("", 200, {}, raw)
-        return AWSResponse("", 429, {"x-amzn-errortype": "ModelNotReadyException"}, raw)
+            return AWSResponse("", 200, HTTPHeaders(), raw)
+        headers = HTTPHeaders.from_dict({"x-amzn-errortype": "ModelNotReadyException"})
+        return AWSResponse("", 429, headers, raw)
 
 
 @pytest.fixture
