@@ -176,6 +176,20 @@ def test_an_answer_that_does_not_come_is_waited_for_until_the_end_of_the_time(
     assert service.invoked == [MODEL]
 
 
+def test_the_rest_of_an_answer_is_waited_for_as_long_as_the_call_may_still_take(
+    service: Service, client: MultiModelClient, clock: Clock
+) -> None:
+    def model(_model: str, _body: bytes) -> Reply:
+        clock.sleep(59.5)  # of 60, which botocore would wait for each part
+        return Reply(until=service.closing)
+
+    service.model = model
+    began = time.monotonic()
+    with pytest.raises(ReadTimeoutError):
+        client.invoke(MODEL, b"x", timeout=60)
+    assert time.monotonic() - began < 30
+
+
 def test_attempts_of_calls_with_different_times_do_not_mix(service: Service, client: MultiModelClient) -> None:
     held = threading.Event()
     service.model = lambda _model, body: Reply(body=body) if body == b"short" or held.wait(60) else Reply()
