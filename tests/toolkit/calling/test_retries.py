@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
@@ -13,12 +14,14 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.stub import Stubber
 
 from multi_model_endpoint import MultiModelClient
 
 from .conftest import NOT_READY, VALIDATION, Clock, Reply, Service, refusal
 
 MODEL = "churn-1a2b3c4d.tar.gz"
+REQUEST = {"EndpointName": "endpoint", "TargetModel": MODEL, "Body": b"x"}
 
 HARMLESS = [
     NOT_READY,
@@ -115,6 +118,41 @@ def test_the_client_underneath_retries_as_well(service: Service, client: MultiMo
     answer = client.boto3_client.invoke_endpoint(EndpointName="endpoint", TargetModel=MODEL, Body=b"x")
     assert answer["Body"].read() == b"a prediction"
     assert answer["ResponseMetadata"]["RetryAttempts"] == 3
+
+
+def test_a_stub_of_botocores_answers_in_tests_of_a_user(session: boto3.session.Session) -> None:
+    client = MultiModelClient("endpoint", session=session)
+    with Stubber(client.boto3_client) as stub:
+        stub.add_response(
+            "invoke_endpoint", {"Body": io.BytesIO(b"a prediction")}, {**REQUEST, "ContentType": "text/csv"}
+        )
+        stub.add_client_error("invoke_endpoint", "ValidationError", http_status_code=400)
+        assert client.invoke(MODEL, b"x", content_type="text/csv").body == b"a prediction"
+        with pytest.raises(ClientError, match="ValidationError"):
+            client.invoke(MODEL, b"x")
+
+
+def test_every_option_is_sent_and_what_is_left_out_is_not(session: boto3.session.Session) -> None:
+    client = MultiModelClient("endpoint", session=session)
+    options = {
+        "content_type": "text/csv",
+        "accept": "application/json",
+        "variant": "B",
+        "custom_attributes": "trace=1",
+        "inference_id": "1",
+    }
+    sent = {
+        "ContentType": "text/csv",
+        "Accept": "application/json",
+        "TargetVariant": "B",
+        "CustomAttributes": "trace=1",
+        "InferenceId": "1",
+    }
+    with Stubber(client.boto3_client) as stub:
+        stub.add_response("invoke_endpoint", {"Body": io.BytesIO()}, {**REQUEST, **sent})
+        stub.add_response("invoke_endpoint", {"Body": io.BytesIO()}, REQUEST)
+        client.invoke(MODEL, b"x", **options)  # type: ignore[arg-type]
+        client.invoke(MODEL, b"x")
 
 
 def test_an_empty_answer_and_a_large_one_arrive_whole(service: Service, client: MultiModelClient) -> None:
