@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import many, overhead, packing, push, starting, synthesis
+from benchmarks import client, many, overhead, packing, push, starting, synthesis
 from benchmarks.report import Section
 
 SECTIONS = [
@@ -49,6 +49,16 @@ SECTIONS = [
         " for an unchanged folder it has nothing.",
         push.rows,
         {"kinds": [(1, 50_000)], "rounds": 1},
+    ),
+    Section(
+        "client",
+        "The client, in a Lambda function",
+        "Beside boto3's own client of the same service: processor time, the best of"
+        f" {client.ROUNDS}. The first rows are of a new Python process, as at a cold start; a call is one of"
+        f" {client.CALLS}, one after the other, to a server in the same process that answers at once. What is"
+        " installed is what pip has unpacked, with all dependencies and without compiled Python.",
+        client.rows,
+        {"rounds": 1, "calls": 10},
     ),
     Section(
         "many",

@@ -61,18 +61,19 @@ def test_two_hundred_threads_on_fifty_models_of_which_ten_fit_get_an_answer_each
 
 @contextmanager
 def callers(call: Callable[[int], Any], eventually: Callable[..., Any]) -> Iterator[Callable[[int], None]]:
-    """Threads that call until the block ends; what it gets waits for so many more answers."""
-    numbers, answered, stop = itertools.count(), itertools.count(), threading.Event()
-    seen = [0]
+    """Threads that call until the block ends or one of them fails; what it gets waits for so many more answers."""
+    numbers, stop = itertools.count(), threading.Event()
+    answered: list[int] = []
 
     def run() -> None:
         while not stop.is_set():
-            call(next(numbers))
-            seen[0] = next(answered) + 1
+            number = next(numbers)
+            call(number)
+            answered.append(number)
 
     def more(count: int) -> None:
-        before = seen[0]
-        eventually(lambda: seen[0] >= before + count)
+        before = len(answered)
+        eventually(lambda: len(answered) >= before + count or any(future.done() for future in futures))
 
     with ThreadPoolExecutor(20) as pool:
         futures = [pool.submit(run) for _ in range(20)]
@@ -129,3 +130,12 @@ def test_an_alias_that_moves_under_traffic_fails_no_call_and_mixes_no_answer(
         before = answered["fire1"]
         eventually(lambda: answered["fire1"] > before + 50)
     assert client.invoke("fire@prod", b"x").target_model == "fire1.tar.gz"
+
+
+def test_the_readmes_example_calls_a_model(
+    site: Site, endpoint: str, readme_snippets: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Aliases(site.s3, StoreUrl.parse(STORE)).set("churn@prod", "fire0.tar.gz", replaces=None)
+    text = readme_snippets["call.py"].replace('"scoring"', repr(endpoint)).replace("s3://my-bucket/models/", STORE)
+    exec(compile(text, "call.py", "exec"), {})
+    assert "fire0|fire0.tar.gz|" in capsys.readouterr().out

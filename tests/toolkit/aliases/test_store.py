@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +104,17 @@ def test_anything_else_in_its_place_is_refused(aliases: Aliases, s3: Any, bucket
     s3.put_object(Bucket=bucket, Key="models/.aliases/churn", Body=content)
     with pytest.raises(InvalidAliasError, match=r"alias 'churn' in .* is not valid: target_model must be an archive"):
         aliases.get("churn")
+
+
+def test_what_the_documentation_shows_works(
+    aliases: Aliases, bucket: str, root: Path, control_plane: LocalEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in control_plane.environment.items():
+        monkeypatch.setenv(name, value)
+    blocks = re.findall(r"```python\n(.*?)```", (root / "docs" / "client.md").read_text(), re.DOTALL)
+    (code,) = [block for block in blocks if "Aliases(" in block]
+    exec(code.replace("my-bucket", bucket), {})
+    assert aliases.get("churn@prod").target_model == "churn-5e6f7a8b.tar.gz"
 
 
 def test_what_else_s3_says_is_raised_as_it_is(s3: Any) -> None:

@@ -129,25 +129,33 @@ def test_an_alias_that_was_never_found_waits_for_s3_until_the_end_of_the_time(
     assert service.invoked == []
 
 
+@pytest.mark.parametrize("end", ["no answer", "an error"])
 def test_who_has_less_time_gives_up_and_others_look_the_alias_up_themselves(
-    service: Service, session: boto3.session.Session
+    service: Service, session: boto3.session.Session, end: str
 ) -> None:
     client = MultiModelClient("endpoint", models=STORE, session=session)
     asked = threading.Event()
+    over = threading.Event()
 
     def alias(_: str) -> Reply:
-        if asked.is_set():
-            return Reply(body=OLD.encode())
         asked.set()
-        return Reply(400) if service.closing.wait(60) else Reply()
+        if over.is_set():
+            return Reply(body=OLD.encode())
+        return SLOW_DOWN if end == "an error" or service.closing.wait(60) else Reply()
+
+    def hasty() -> None:
+        try:
+            client.invoke("churn", b"x", timeout=0.5)
+        finally:
+            over.set()
 
     service.alias = alias
     with ThreadPoolExecutor(1) as pool:
-        hasty = pool.submit(client.invoke, "churn", b"x", timeout=0.3)
+        first = pool.submit(hasty)
         assert asked.wait(60)
         assert client.invoke("churn", b"x", timeout=60).target_model == OLD
-        with pytest.raises(ReadTimeoutError):
-            hasty.result()
+        with pytest.raises(ReadTimeoutError if end == "no answer" else ClientError):
+            first.result()
 
 
 def test_an_alias_that_is_not_there_is_said_so(service: Service, client: MultiModelClient) -> None:

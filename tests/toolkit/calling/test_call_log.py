@@ -60,17 +60,17 @@ def test_a_call_that_fails_is_a_line_with_its_error(
     service: Service, logging_client: MultiModelClient, hurried: None, lines: Any
 ) -> None:
     service.names(churn=MODEL)
-    service.replies(VALIDATION, Reply(body=b"half", length=8))
+    service.replies(VALIDATION, Reply(until=service.closing))
     with pytest.raises(ClientError):
         logging_client.invoke(MODEL, b"x", variant="B")
     with pytest.raises(BotoCoreError):
-        logging_client.invoke("churn", b"x", idempotent=False)
+        logging_client.invoke("churn", b"x", timeout=0.3)
     with pytest.raises(BotoCoreError):
         logging_client.invoke("lost", b"x")
     found = [(line["target_model"], line["variant"], line["status"], line["error"]) for line in lines()]
     assert found == [
         (MODEL, "B", 400, "ValidationError"),
-        (MODEL, None, None, "ResponseStreamingError"),
+        (MODEL, None, None, "ReadTimeoutError"),
         (None, None, None, "UnknownAliasError"),
     ]
 

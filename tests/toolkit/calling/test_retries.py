@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
@@ -11,13 +12,16 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.stub import Stubber
 
 from multi_model_endpoint import MultiModelClient
 
 from .conftest import NOT_READY, VALIDATION, Clock, Reply, Service, refusal
 
 MODEL = "churn-1a2b3c4d.tar.gz"
+REQUEST = {"EndpointName": "endpoint", "TargetModel": MODEL, "Body": b"x"}
 
 HARMLESS = [
     NOT_READY,
@@ -116,6 +120,41 @@ def test_the_client_underneath_retries_as_well(service: Service, client: MultiMo
     assert answer["ResponseMetadata"]["RetryAttempts"] == 3
 
 
+def test_a_stub_of_botocores_answers_in_tests_of_a_user(session: boto3.session.Session) -> None:
+    client = MultiModelClient("endpoint", session=session)
+    with Stubber(client.boto3_client) as stub:
+        stub.add_response(
+            "invoke_endpoint", {"Body": io.BytesIO(b"a prediction")}, {**REQUEST, "ContentType": "text/csv"}
+        )
+        stub.add_client_error("invoke_endpoint", "ValidationError", http_status_code=400)
+        assert client.invoke(MODEL, b"x", content_type="text/csv").body == b"a prediction"
+        with pytest.raises(ClientError, match="ValidationError"):
+            client.invoke(MODEL, b"x")
+
+
+def test_every_option_is_sent_and_what_is_left_out_is_not(session: boto3.session.Session) -> None:
+    client = MultiModelClient("endpoint", session=session)
+    options = {
+        "content_type": "text/csv",
+        "accept": "application/json",
+        "variant": "B",
+        "custom_attributes": "trace=1",
+        "inference_id": "1",
+    }
+    sent = {
+        "ContentType": "text/csv",
+        "Accept": "application/json",
+        "TargetVariant": "B",
+        "CustomAttributes": "trace=1",
+        "InferenceId": "1",
+    }
+    with Stubber(client.boto3_client) as stub:
+        stub.add_response("invoke_endpoint", {"Body": io.BytesIO()}, {**REQUEST, **sent})
+        stub.add_response("invoke_endpoint", {"Body": io.BytesIO()}, REQUEST)
+        client.invoke(MODEL, b"x", **options)  # type: ignore[arg-type]
+        client.invoke(MODEL, b"x")
+
+
 def test_an_empty_answer_and_a_large_one_arrive_whole(service: Service, client: MultiModelClient) -> None:
     service.replies(Reply(body=b""), Reply(body=bytes(range(256)) * 20_000))
     assert client.invoke(MODEL, b"x").body == b""
@@ -175,6 +214,20 @@ def test_an_answer_that_does_not_come_is_waited_for_until_the_end_of_the_time(
     assert service.invoked == [MODEL]
 
 
+def test_the_rest_of_an_answer_is_waited_for_as_long_as_the_call_may_still_take(
+    service: Service, client: MultiModelClient, clock: Clock
+) -> None:
+    def model(_model: str, _body: bytes) -> Reply:
+        clock.sleep(59.5)  # of 60, which botocore would wait for each part
+        return Reply(until=service.closing)
+
+    service.model = model
+    began = time.monotonic()
+    with pytest.raises(ReadTimeoutError):
+        client.invoke(MODEL, b"x", timeout=60)
+    assert time.monotonic() - began < 30
+
+
 def test_attempts_of_calls_with_different_times_do_not_mix(service: Service, client: MultiModelClient) -> None:
     held = threading.Event()
     service.model = lambda _model, body: Reply(body=body) if body == b"short" or held.wait(60) else Reply()
@@ -212,8 +265,9 @@ class Slow:
         self._clock.now += self._seconds
         raw = SimpleNamespace(stream=lambda: iter([b"{}"]), read=lambda _=None: b"", close=lambda: None)
         if self._clock.now >= self._ready:
-            return AWSResponse("", 200, {}, raw)
-        return AWSResponse("", 429, {"x-amzn-errortype": "ModelNotReadyException"}, raw)
+            return AWSResponse("", 200, HTTPHeaders(), raw)
+        headers = HTTPHeaders.from_dict({"x-amzn-errortype": "ModelNotReadyException"})
+        return AWSResponse("", 429, headers, raw)
 
 
 @pytest.fixture

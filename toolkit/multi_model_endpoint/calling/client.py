@@ -189,7 +189,7 @@ class MultiModelClient:
         except (BotoCoreError, ClientError) as error:
             error.add_note(f"{call.attempts} attempts in {call.seconds:.1f} of {call.timeout:g} seconds")
             raise
-        entry.status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        entry.status = 200
         entry.variant = answer.get("InvokedProductionVariant", entry.variant)
         return Answer(
             answer["Body"].read(),

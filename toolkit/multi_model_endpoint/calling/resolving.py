@@ -69,9 +69,12 @@ class Resolver:
                 return running.result(call.left)
             except TimeoutError:
                 raise ReadTimeoutError(endpoint_url=self._aliases.url(name)) from None
-            except (CancelledError, ReadTimeoutError):  # of somebody who had less time
-                if call.over:
+            except (BotoCoreError, ClientError) as error:
+                if call.over or not _passes(error):
                     raise
+            except CancelledError:
+                pass
+            # Whoever looked it up had less time, or was interrupted
 
     def forget(self, name: str, target_model: str) -> None:
         """Have an alias fetched anew that is still known to name this model."""
@@ -99,7 +102,7 @@ class Resolver:
         return target_model
 
     def _look_up(self, name: str, known: _Known | None, call: Call) -> str:
-        seconds = call.left if known is None else min(call.left, _REFRESH_SECONDS)
+        seconds = call.left if known is None else min(call.left / 2, _REFRESH_SECONDS)
         try:
             with calling(Call(seconds, idempotent=True)):
                 return self._aliases.get(name).target_model
