@@ -1,4 +1,4 @@
-"""Deploy the container of examples/own_container to the local endpoint, call it, change a line, deploy and call again."""
+"""Deploy the container of examples/own_container to the local endpoint, call it, change a line, and do so again."""
 
 from __future__ import annotations
 
@@ -98,11 +98,12 @@ def call(images: set[str]) -> list[Row]:
     variant = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"][0]
     (container,) = sagemaker.describe_model(ModelName=variant["ModelName"])["Containers"]
     images.add(container["Image"])
+    tag = container["Image"].rpartition(":")[2]
     rows = []
     for model in outputs["TargetModels"].split(","):
         answer = json.load(runtime.invoke_endpoint(EndpointName=name, TargetModel=model, Body=REQUEST)["Body"])
         price = f"{answer['price']:,.0f} {answer['currency']}"
-        rows.append({"image": f"…:{container['Image'].rpartition(':')[2][:12]}…", "target model": model, "answer": price})
+        rows.append({"image": f"{tag[:12]}…", "target model": model, "answer": price})
     say("Calling each model", *(f"  {row['target model']}: {row['answer']}" for row in rows))
     return rows
 

@@ -1,4 +1,4 @@
-"""The example of a container of one's own: built, deployed, changed and deployed again by the real CDK CLI, and called."""
+"""The example of a container of one's own, built, deployed, changed and deployed again by the real CDK CLI."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,8 @@ def image_of(account: Account) -> str:
 def answers(account: Account) -> list[Any]:
     """What each model says of a flat of 80 square metres and 3 rooms."""
     runtime, outputs = account.client("sagemaker-runtime"), account.outputs("OwnContainer")
-    return [
-        json.load(runtime.invoke_endpoint(EndpointName=outputs["EndpointName"], TargetModel=model, Body=b"80,3")["Body"])
-        for model in outputs["TargetModels"].split(",")
-    ]
+    call = partial(runtime.invoke_endpoint, EndpointName=outputs["EndpointName"], Body=b"80,3")
+    return [json.load(call(TargetModel=model)["Body"]) for model in outputs["TargetModels"].split(",")]
 
 
 def containers(image: str) -> list[str]:

@@ -14,7 +14,8 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 FOLDER = Path(__file__).parents[2] / "examples"
-EXAMPLES = {path.stem: path for path in FOLDER.glob("*.py")} | {path.parent.name: path for path in FOLDER.glob("*/app.py")}
+APPS = {path.parent.name: path for path in FOLDER.glob("*/app.py")}
+EXAMPLES = {path.stem: path for path in FOLDER.glob("*.py")} | APPS
 
 
 def synthesize(example: Path, output: Path) -> Any:

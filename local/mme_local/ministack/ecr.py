@@ -1,4 +1,4 @@
-"""MiniStack's ECR, made to know the images that Docker has: nothing is pushed here, and the CDK builds what is missing."""
+"""MiniStack's ECR, made to know the images that Docker has: nothing is pushed, and the CDK builds what is missing."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def know_built_images(has_image: Callable[[str], bool | None], scope: Callable[[
 
     async def handle(
         method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
-    ) -> tuple[int, dict[str, str], bytes]:
-        answer: tuple[int, dict[str, str], bytes] = await ministacks(method, path, headers, body, query)
+    ) -> Any:
+        answer = await ministacks(method, path, headers, body, query)
         if not headers.get("x-amz-target", "").endswith(".DescribeImages") or answer[0] != 200:
             return answer
         request, details = json.loads(body), json.loads(answer[2])["imageDetails"]
@@ -41,8 +41,8 @@ def know_built_images(has_image: Callable[[str], bool | None], scope: Callable[[
                 return answer
             if not found:
                 missing = (
-                    f"The image with imageId {{imageDigest:'null', imageTag:'{tag}'}} does not exist within the repository"
-                    f" with name '{repository}' in the registry with id '{account}'"
+                    f"The image with imageId {{imageDigest:'null', imageTag:'{tag}'}} does not exist within the"
+                    f" repository with name '{repository}' in the registry with id '{account}'"
                 )
                 return error_response_json("ImageNotFoundException", missing)
             details.append({"registryId": account, "repositoryName": repository, "imageTags": [tag]})

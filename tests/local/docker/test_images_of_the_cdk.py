@@ -1,4 +1,4 @@
-"""Images that the CDK builds for the local account: Docker has them, ECR describes them, nobody pushes or pulls them."""
+"""Images that the CDK builds for the local account: Docker has them, ECR describes them, nobody pulls them."""
 
 from __future__ import annotations
 

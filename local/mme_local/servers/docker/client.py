@@ -128,8 +128,8 @@ class Docker:
             image = await asyncio.to_thread(self.image, name)
             if image is None and name.startswith(LOCAL_REGISTRY):
                 raise ServerError(
-                    f"image {name} is not on this machine, and no registry has it: `cdk deploy` builds it, by the Docker"
-                    " of its shell, which must be the one of `mme serve`"
+                    f"image {name} is not on this machine, and no registry has it: `cdk deploy` builds it, by the"
+                    " Docker of its shell, which must be the one of `mme serve`"
                 )
             if image is None:
                 await self._pull(name, architecture, work_dir)
