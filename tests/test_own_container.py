@@ -31,6 +31,7 @@ def call(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # what lies there goes into the image's hash
     spec.loader.exec_module(module)
     with ThreadingHTTPServer(("127.0.0.1", 0), module.Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()

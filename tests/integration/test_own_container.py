@@ -30,7 +30,7 @@ def base(needs_docker: None) -> Iterator[str]:
 
 @pytest.fixture
 def account(base: str, start_local: Callable[..., LocalEndpoint], tmp_path: Path, root: Path) -> Iterator[Account]:
-    local = start_local(tmp_path / "log.txt", "--instances", "1", cwd=root)
+    local = start_local(tmp_path / "log.txt", "--instances", "1", "--enforce-iam", cwd=root)
     yield Account(local, "us-east-1", tmp_path / "cdk.out")
     local.stop()
 

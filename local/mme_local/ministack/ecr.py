@@ -33,7 +33,7 @@ def know_built_images(has_image: Callable[[str], bool | None], scope: Callable[[
         request, details = json.loads(body), json.loads(answer[2])["imageDetails"]
         account, region, repository = scope().account, scope().region, request["repositoryName"]
         known = {tag for image in details for tag in image["imageTags"]}
-        asked = [image["imageTag"] for image in request.get("imageIds", []) if "imageTag" in image]
+        asked = [image["imageTag"] for image in request.get("imageIds") or [] if "imageTag" in image]
         for tag in [tag for tag in asked if tag not in known]:
             image = f"{account}.dkr.ecr.{region}.amazonaws.com/{repository}:{tag}"
             found = await asyncio.to_thread(has_image, image)
