@@ -24,9 +24,7 @@ def know_built_images(has_image: Callable[[str], bool | None], scope: Callable[[
 
     ministacks = getattr(app.SERVICE_HANDLERS["ecr"], "ministacks", app.SERVICE_HANDLERS["ecr"])
 
-    async def handle(
-        method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
-    ) -> Any:
+    async def handle(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]) -> Any:
         answer = await ministacks(method, path, headers, body, query)
         if not headers.get("x-amz-target", "").endswith(".DescribeImages") or answer[0] != 200:
             return answer
