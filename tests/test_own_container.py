@@ -90,3 +90,4 @@ def test_what_is_wrong_with_a_model_or_a_request_is_said(call: Call, load: Calla
     load("a")
     assert call("POST", "/models/a/invoke", b"eighty")[0] == 400
     assert call("POST", "/models/a/invoke", b"80")[0] == 400
+    assert call("POST", "/models", [])[0] == 400

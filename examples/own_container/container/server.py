@@ -91,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
                     self.answer(200, model.predict(flat))
                 case _:
                     self.answer(404, {"error": f"no {self.path}"})
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             self.answer(400, {"error": f"{type(error).__name__}: {error}"})
 
     def do_DELETE(self) -> None:
