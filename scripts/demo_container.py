@@ -30,7 +30,7 @@ def main() -> None:
     check_docker()
     with tempfile.TemporaryDirectory() as folder, base_image() as context, built_images() as images, local_aws():
         app = Path(folder, "own_container")
-        shutil.copytree(EXAMPLE, app)
+        shutil.copytree(EXAMPLE, app, ignore=shutil.ignore_patterns("cdk.out"))
         server = app / "container" / "server.py"
         deploy = ("cdk", "deploy", "--require-approval", "never", *context)
         run("Bootstrapping the local account", "cdk", "bootstrap", *context, cwd=app)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mme_local.testing import LocalEndpoint
+from scripts.demo_container import CHANGED, LINE
 from scripts.python_image import make_python_image
 
 from .conftest import Account
@@ -81,7 +82,7 @@ def test_a_changed_line_replaces_the_container(
     assert len(containers(first)) == 1
 
     server = app / "container" / "server.py"
-    server.write_text(server.read_text().replace('CURRENCY = "EUR"', 'CURRENCY = "USD"'))
+    server.write_text(server.read_text().replace(LINE, CHANGED))
     account.deploy("--hotswap-fallback", *context, cwd=app)  # as "cdk watch" does
     second = image_of(account)
     built.add(second)
