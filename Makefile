@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo test coverage lint snapshot lock refresh bench clean
+.PHONY: help install demo demo-container test coverage lint snapshot lock refresh bench clean
 
 help: ## Show this help
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # jsii and the CDK CLI want Node.js 22 or newer; where the machine has none, the one on PyPI goes into .venv
 $(VENV)/.installed: requirements-dev.txt pyproject.toml toolkit/pyproject.toml local/pyproject.toml VERSION
@@ -25,6 +25,9 @@ install: $(VENV)/.installed node_modules/.installed ## Install everything into .
 
 demo: install ## Deploy both stacks to the local endpoint with the real CDK CLI, and look at them
 	@python -m scripts.demo
+
+demo-container: install ## Deploy a container of your own there, change a line of it and deploy again; needs Docker
+	@python -m scripts.demo_container
 
 # Half of the time the tests of deployments wait for the CDK CLI, so they run beside all others
 test: install lint ## Run all checks and tests

@@ -199,10 +199,10 @@ def eventually(question: Callable[[], T | None]) -> T:
     return answer
 
 
-def run(what: str, *command: str) -> None:
+def run(what: str, *command: str, cwd: Path = ROOT) -> None:
     """Run a command quietly; show what it said if it fails."""
     say(what, f"  $ {shlex.join(command)}")
-    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    result = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if result.returncode != 0:
         raise SystemExit(f"{result.stdout}\n'{shlex.join(command)}' failed")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -41,6 +43,15 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEnd
     """One without model servers, shared by all tests: each uses names of its own."""
     with local_endpoint("--no-servers", log=tmp_path_factory.mktemp("control-plane") / "log.txt") as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def needs_docker() -> None:
+    """Skip where Docker does not answer; never silently in CI."""
+    if subprocess.run(["docker", "version"], capture_output=True).returncode != 0:
+        known = os.environ.get("MME_TESTS_WITHOUT_DOCKER")
+        silent = os.environ.get("CI") == "true" and not known
+        (pytest.fail if silent else pytest.skip)(known or "docker version does not answer")
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+import shutil
 import signal
 import socket
 import sys
+import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -214,6 +217,7 @@ def make_hosting(
         max_instances=instances,
         server_factory=servers.make,
         image_labels=servers.labels,
+        has_image=servers.has,
         role_credentials=role_credentials if enforce_iam else None,
     )
 
@@ -228,8 +232,16 @@ def export_line(port: int, credentials: Credentials) -> str:
         "AWS_DEFAULT_REGION": REGION,
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,
         "CDK_DEFAULT_REGION": REGION,
+        "CDK_DOCKER": _docker_of_the_cdk(),
     }
-    return "export " + " ".join(f"{name}={value}" for name, value in variables.items())
+    return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def _docker_of_the_cdk() -> str:
+    """The path of ``mme-docker``, which a shell need not have on its ``PATH``: it was installed with this program."""
+    folders = (str(Path(sys.argv[0]).parent), sysconfig.get_path("scripts"))
+    found = shutil.which("mme-docker", path=os.pathsep.join(folders))
+    return "mme-docker" if found is None else str(Path(found).absolute())
 
 
 class _Server(uvicorn.Server):

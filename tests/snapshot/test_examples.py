@@ -13,21 +13,24 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+FOLDER = Path(__file__).parents[2] / "examples"
+APPS = {path.parent.name: path for path in FOLDER.glob("*/app.py")}
+EXAMPLES = {path.stem: path for path in FOLDER.glob("*.py")} | APPS
 
 
 def synthesize(example: Path, output: Path) -> Any:
     environment = {**os.environ, "CDK_OUTDIR": str(output)}
     subprocess.run([sys.executable, "-W", "error", str(example)], env=environment, check=True, capture_output=True)
     (template,) = output.glob("*.template.json")
-    return json.loads(re.sub(r"\b[0-9a-f]{64}\.(zip|gz)", r"ASSET.\1", template.read_text()))
+    hashes = r"\b[0-9a-f]{64}(\.zip|\.gz|\")"
+    return json.loads(re.sub(hashes, r"ASSET\1", template.read_text()))
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_example_is_unchanged(name: str, tmp_path: Path, snapshot_json: SnapshotAssertion) -> None:
-    assert synthesize(EXAMPLES / f"{name}.py", tmp_path) == snapshot_json
+    assert synthesize(EXAMPLES[name], tmp_path) == snapshot_json
 
 
 def test_every_example_is_in_the_table() -> None:
-    listed = re.findall(r"^\| `(\w+)\.py` \|", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
-    assert listed == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+    listed = re.findall(r"^\| \[?`(\w+)(?:\.py|/)`", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    assert listed == sorted(EXAMPLES)

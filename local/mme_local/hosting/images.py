@@ -1,4 +1,4 @@
-"""What SageMaker asks of images."""
+"""What SageMaker asks of images, and which of them are built here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 
 Labels = Callable[[str], Mapping[str, str] | None]
 """The labels of an image; None when they are not known."""
+
+LOCAL_REGISTRY = "000000000000.dkr.ecr."
+"""How the names of images in the local account begin: Docker has them under these names, and no registry does."""
 
 _CAPABILITY = "com.amazonaws.sagemaker.capabilities."
 

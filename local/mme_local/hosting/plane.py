@@ -50,6 +50,10 @@ class Hosting(Protocol):
         """The labels of an image that would run here as it is; None when it would not, or is not on this machine."""
         ...
 
+    def has_image(self, image: str) -> bool | None:
+        """Whether Docker has an image, which blocks; None when no image is to run as it is."""
+        ...
+
     async def invoke(
         self, endpoint_name: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Mapping[str, str], bytes]:
@@ -88,6 +92,10 @@ class NoServers:
         """There is nothing to stop."""
 
     def image_labels(self, image: str) -> Mapping[str, str] | None:
+        """No image runs here."""
+        return None
+
+    def has_image(self, image: str) -> bool | None:
         """No image runs here."""
         return None
 

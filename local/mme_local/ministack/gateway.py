@@ -28,6 +28,7 @@ from mme_local.ministack.alarms import PolicyAlarms, evaluate_alarms_as_cloudwat
 from mme_local.ministack.buckets import do_as_s3_does
 from mme_local.ministack.credentials import Credentials
 from mme_local.ministack.door import BodyTooLong, Door, bounded, is_for_s3
+from mme_local.ministack.ecr import know_built_images
 from mme_local.ministack.iam import Iam, random_credentials_for_functions
 from mme_local.ministack.log_groups import do_as_cloudwatch_logs_does
 from mme_local.ministack.networks import have_types_of_networks
@@ -124,6 +125,7 @@ class Gateway:
         have_types_of_networks()
         tell_of_changes_only()
         show_resources(self.sagemaker, _request_scope)
+        know_built_images(hosting.has_image, _request_scope)
         self._plug_in_resource_types(self._provisioner, TYPES)
         self._plug_in_resource_types(self._scaling_provisioner, autoscaling.TYPES)
 

@@ -29,7 +29,7 @@ class Iam:
         self._pin_origin = self._evaluator.pin_request_origin
         _resolve_policy_variables(self._evaluator)
         _verify_every_signature(self._evaluator)
-        _take_keys_as_spelled(self._actions)
+        _name_resources_as_aws_does(self._actions)
         # AWS is called over TLS, and buckets deny what is not, those of `cdk bootstrap` among them; here the requests
         # never leave the machine
         app.pin_request_origin = lambda address, _: self._pin_origin(address, True)
@@ -128,18 +128,22 @@ def _verify_every_signature(evaluator: Any) -> None:
     evaluator._is_root_key = lambda key: not key
 
 
-def _take_keys_as_spelled(actions: Any) -> None:
-    """Evaluate access to ``a//b`` on that object, not on ``a/b``, which is another."""
+def _name_resources_as_aws_does(actions: Any) -> None:
+    """Evaluate access to ``a//b`` on that object, not on ``a/b``, and a look at one repository on that, not on all."""
     extract = actions.extract_resource_arn
-    if getattr(extract, "takes_keys_as_spelled", False):
+    if getattr(extract, "names_as_aws_does", False):
         return
 
-    def extract_resource_arn(service: str, method: str, path: str, *rest: Any) -> str:
-        arn = str(extract(service, method, path, *rest))
+    def extract_resource_arn(
+        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
+    ) -> str:
+        arn = str(extract(service, method, path, headers, body, query, region, account))
+        if service == "ecr" and len(names := actions._safe_json_field(body, "repositoryNames")) == 1:
+            return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"
         bucket, _, key = path.lstrip("/").partition("/")
         return f"arn:aws:s3:::{bucket}/{key}" if arn.startswith(f"arn:aws:s3:::{bucket}/") else arn
 
-    extract_resource_arn.takes_keys_as_spelled = True  # type: ignore[attr-defined]
+    extract_resource_arn.names_as_aws_does = True  # type: ignore[attr-defined]
     actions.extract_resource_arn = extract_resource_arn
 
 

@@ -53,6 +53,7 @@ class LocalHosting:
         max_instances: Most instances of one variant, whatever its configuration asks for.
         server_factory: Makes a server for a container; ``mme_local.servers.choice.server_for`` when left out.
         image_labels: The labels of an image that this machine has and would run as it is.
+        has_image: Whether Docker has an image; None where it runs none.
         account_id: The account that messages and metrics name.
         region: The region that S3 is asked in and messages name.
         role_credentials: Access key, secret and token of an execution role's session, with which its models' artifacts
@@ -71,6 +72,7 @@ class LocalHosting:
         max_instances: int = 2,
         server_factory: ServerFactory | None = None,
         image_labels: Callable[[str], Mapping[str, str] | None] | None = None,
+        has_image: Callable[[str], bool | None] | None = None,
         account_id: str = "000000000000",
         region: str = "us-east-1",
         role_credentials: Callable[[str], tuple[str, str, str]] | None = None,
@@ -80,6 +82,7 @@ class LocalHosting:
         settings = settings or Settings()
         self._account_id = account_id
         self._image_labels = image_labels
+        self._has_image = has_image
         self._root = root
         self._max_instances = max_instances
         self._chance = chance or random.Random()  # noqa: S311 - traffic shares, not secrets
@@ -210,6 +213,10 @@ class LocalHosting:
     def image_labels(self, image: str) -> Mapping[str, str] | None:
         """The labels of an image that would run here as it is; None when it would not, or is not on this machine."""
         return None if self._image_labels is None else self._image_labels(image)
+
+    def has_image(self, image: str) -> bool | None:
+        """Whether Docker has an image, which blocks; None when no image is to run as it is."""
+        return None if self._has_image is None else self._has_image(image)
 
     async def invoke(
         self, endpoint_name: str, headers: Mapping[str, str], body: bytes

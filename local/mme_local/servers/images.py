@@ -57,6 +57,15 @@ class Servers:
             return None
         return None if found is None else found.labels
 
+    def has(self, image: str) -> bool | None:
+        """Whether an image is on this machine; None where none runs in Docker, false where Docker does not answer."""
+        if self.docker is None:
+            return None
+        try:
+            return self.docker.image(image) is not None
+        except ServerError:
+            return False  # so the CDK builds it, and fails by what Docker says
+
 
 def _stand_in(container: ContainerSpec, work_dir: Path) -> ContainerServer:
     from mme_local.servers.choice import server_for

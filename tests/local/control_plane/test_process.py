@@ -74,6 +74,9 @@ def test_the_first_line_is_a_shell_command_for_every_client(control_plane: Any) 
     told = dict(control_plane.environment)
     assert re.fullmatch("LOCAL[A-Z2-7]{24}", told.pop("AWS_ACCESS_KEY_ID"))
     assert re.fullmatch(r"[\w-]{40}", told.pop("AWS_SECRET_ACCESS_KEY"))
+    program = Path(told.pop("CDK_DOCKER"))
+    assert program.is_absolute()
+    assert os.access(program, os.X_OK)
     assert told == {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{control_plane.port}",
         "AWS_REGION": "us-east-1",

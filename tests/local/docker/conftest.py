@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import os
-import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -49,11 +48,7 @@ class Images:
 
 
 @pytest.fixture(scope="session")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
-    if subprocess.run(["docker", "version"], capture_output=True).returncode != 0:
-        known = os.environ.get("MME_TESTS_WITHOUT_DOCKER")
-        silent = os.environ.get("CI") == "true" and not known
-        (pytest.fail if silent else pytest.skip)(known or "docker version does not answer")
+def images(needs_docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     repository = f"mme-test-{os.getpid()}"
     names = Images(*(f"{repository}:{tag}" for tag in ("usual", "unlabelled", "user", "inside")))
     make(names.usual, tmp_path_factory.mktemp("image"))

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
+from scripts.python_image import PYTHON, add_python
+
 PROGRAM = Path(__file__).with_name("contract_server.py")
 LABELS = tuple(f"com.amazonaws.sagemaker.capabilities.{name}=true" for name in ("multi-models", "accept-bind-to-port"))
-_LEFT_OUT = {
-    "test",
-    "tests",
-    "idlelib",
-    "ensurepip",
-    "lib2to3",
-    "site-packages",
-    "__pycache__",
-    "tkinter",
-}
 
 
 def docker(*arguments: str) -> str:
@@ -33,9 +23,9 @@ def make(name: str, folder: Path) -> None:
     """An image with the program and both of SageMaker's labels."""
     archive = folder / "image.tar"
     with tarfile.open(archive, "w") as tar:
-        _add_python(tar)
+        add_python(tar)
         tar.add(PROGRAM, "serve.py")
-    command = f'ENTRYPOINT ["{_python()}", "/serve.py"]'
+    command = f'ENTRYPOINT ["{PYTHON}", "/serve.py"]'
     changes = [command, *(f"LABEL {label}" for label in LABELS)]
     options = [part for change in changes for part in ("--change", change)]
     docker("import", *options, str(archive), name)
@@ -48,20 +38,3 @@ def derive(base: str, name: str, *changes: str) -> None:
     options = [part for change in changes for part in ("--change", change)]
     docker("commit", *options, container, name)
     docker("rm", container)
-
-
-def _python() -> Path:
-    return Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
-
-
-def _add_python(tar: tarfile.TarFile) -> None:
-    library = Path(sys.base_prefix, "lib", _python().name)
-    tar.add(library, filter=lambda member: None if _LEFT_OUT & set(Path(member.name).parts) else member)
-    programs = [str(_python()), *map(str, library.glob("lib-dynload/*.so"))]
-    linked = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True).stdout
-    for file in {str(_python()), *re.findall(r"(/\S+) \(0x", linked)}:
-        tar.add(Path(file).resolve(), file)
-    for name in ("tmp", "opt/ml"):
-        folder = tarfile.TarInfo(name)
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o777
-        tar.addfile(folder)

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import structlog
 
+from mme_local.hosting.images import LOCAL_REGISTRY
 from mme_local.servers.base import ServerError
 from mme_local.servers.docker.leftovers import OWNER, is_left_behind, owner
 from mme_local.servers.process import Launch, ServerProcess, log_excerpt
@@ -125,6 +126,11 @@ class Docker:
         """
         async with self._pulling[name]:
             image = await asyncio.to_thread(self.image, name)
+            if image is None and name.startswith(LOCAL_REGISTRY):
+                raise ServerError(
+                    f"image {name} is not on this machine, and no registry has it: `cdk deploy` builds it, by the"
+                    " Docker of its shell, which must be the one of `mme serve`"
+                )
             if image is None:
                 await self._pull(name, architecture, work_dir)
                 image = await asyncio.to_thread(self.image, name)
