@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,9 @@ class Image:
 
     architecture: str
     labels: Mapping[str, str]
+    user: str
+    """The empty string is root, too."""
+    entry_point: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,14 @@ class Docker:
     def image(self, name: str) -> Image | None:
         """An image that is on this machine."""
         try:
-            found = self.run("image", "inspect", "--format", "{{.Architecture}} {{json .Config.Labels}}", "--", name)
+            found = self.run("image", "inspect", "--format", "{{.Architecture}} {{json .Config}}", "--", name)
         except ServerError as error:
             if "No such image" in str(error):
                 return None
             raise
-        architecture, _, labels = found.partition(" ")
-        return Image(architecture, json.loads(labels) or {})
+        architecture, _, rest = found.partition(" ")
+        config = json.loads(rest)
+        return Image(architecture, config["Labels"] or {}, config["User"], config["Entrypoint"] or [])
 
     async def ensure(self, name: str, architecture: str, work_dir: Path) -> Image:
         """Return an image, pulled first unless it is on this machine.
