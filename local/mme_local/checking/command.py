@@ -49,7 +49,7 @@ def _variables(context: click.Context, parameter: click.Parameter, values: Seque
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
     help="A model that the image can load: a directory, or a .tar.gz file. May be given several times; each is loaded"
-    " several times, too, under other names. Default: a folder with one small text file, for images that load anything.",
+    " several times, too, under other names. Default: a folder with a small text file, for images that load anything.",
 )
 @click.option(
     "--payload",

@@ -31,6 +31,8 @@ class CheckedContainer(DockerServer):
         """Wait so long for its end; return its status, None when it still runs."""
         assert self._process is not None
         deadline = time.monotonic() + seconds
-        while (status := self._process.exit_status()) is None and time.monotonic() < deadline:
+        while True:
+            status = self._process.exit_status()
+            if status is not None or time.monotonic() >= deadline:
+                return status
             await asyncio.sleep(_POLL_SECONDS)
-        return status

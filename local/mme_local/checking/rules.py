@@ -58,7 +58,7 @@ class NotOk(Exception):
         self.verdict = verdict
 
 
-_CAN_NOT_TELL = "SageMaker asks for it and can't tell which models are loaded"
+_CAN_NOT_TELL = "SageMaker can't tell which models are loaded"
 
 MULTI_MODEL_LABEL = Check("label for many models", "SageMaker's CreateModel refuses the image", _BUILD)
 PIPELINE_LABEL = Check(
@@ -89,5 +89,5 @@ NO_MEMORY = Check(
 ROOM = Check("room after unloads", "SageMaker unloads models in vain", _CONTRACT)
 TERMINATION = Check("SIGTERM", "SageMaker kills it after 30 seconds, with the calls that it is answering", _HOSTING)
 BIND_PORT = Check(
-    "SAGEMAKER_BIND_TO_PORT", "SageMaker fails endpoints with it in a pipeline or for direct calls", _PIPELINE
+    "SAGEMAKER_BIND_TO_PORT", "SageMaker fails endpoints that have it in a pipeline or for direct calls", _PIPELINE
 )

@@ -17,6 +17,10 @@ from typing import Any
 held: list[bytes] = []
 
 
+def allocate(mib: int) -> None:
+    held.append(os.urandom(1024) * (mib * 1024))
+
+
 def do(order: dict[str, Any]) -> str:
     """What a test wants of the container."""
     match order["do"]:
@@ -33,7 +37,7 @@ def do(order: dict[str, Any]) -> str:
             print(order["text"], flush=True)
             return "printed"
         case "allocate":
-            held.append(os.urandom(1024) * (order["mib"] * 1024))
+            allocate(order["mib"])
             return "allocated"
         case "shared memory":
             found = os.statvfs("/dev/shm")
@@ -77,10 +81,10 @@ class Server(ThreadingHTTPServer):
         self.root = root
         self.models: dict[str, str] = {}
         self.lock = threading.Lock()
-        self.seen: set[str] = set()
+        self.seen: dict[str, str] = {}
         self.was_full = False
-        self.loaded_once = threading.Event()
-        self.given_up = threading.Event()
+        self.loading = threading.Event()
+        self.ping_given_up = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -98,10 +102,11 @@ class Handler(BaseHTTPRequestHandler):
             self.describe(parts.path.split("/")[2])
 
     def ping(self) -> None:
-        if "ping waits for loads" in self.server.faults and self.server.seen:
-            self.server.loaded_once.wait(20)
-            self.server.given_up.set()
-        self.answer(200, "")
+        if self.server.loading.is_set() and not self.server.ping_given_up.is_set():
+            self.connection.recv(1)  # until its sender has hung up
+            self.server.ping_given_up.set()
+        else:
+            self.answer(200, "")
 
     def list(self, start: int) -> None:
         models = list(self.server.models.items())
@@ -118,10 +123,12 @@ class Handler(BaseHTTPRequestHandler):
                     listed = {"models": []}
                 case "lists no page but the first":
                     listed.pop("nextPageToken", None)
-                case "lists one page for ever":
+                case "lists one page for ever" if page:
                     listed["nextPageToken"] = "0"
-                case "lists what is not loaded":
+                case "lists what is not loaded" if page:
                     listed["models"] = [*page, {"modelName": "ghost", "modelUrl": "/ghost"}]
+                case "lists what is unloaded":
+                    listed["models"] = [{"modelName": name, "modelUrl": url} for name, url in self.server.seen.items()]
                 case "lists other urls":
                     listed["models"] = [{**entry, "modelUrl": "/elsewhere"} for entry in page]
         self.answer(200, json.dumps(listed))
@@ -174,18 +181,19 @@ class Handler(BaseHTTPRequestHandler):
             if "has room for one" in server.faults:
                 server.models.clear()
             (folder / "name").read_text()
+            if (folder / "mib").exists():
+                allocate(int((folder / "mib").read_text()))
             server.models[name] = url
-            server.seen.add(name)
-        if "ping waits for loads" in server.faults:
-            server.given_up.wait(20)
+            server.seen[name] = url
+        if "answers no ping in loads" in server.faults:
+            server.loading.set()
+            server.ping_given_up.wait()
         if seconds.exists():
             time.sleep(float(seconds.read_text()))
         self.answer(200, "")
 
     def full(self) -> None:
         self.server.was_full = True
-        if "dies when it is full" in self.server.faults:
-            os._exit(137)
         self.answer(500 if "says nothing of memory" in self.server.faults else 507, "full")
 
     def invoke(self, folder: str, body: str) -> None:

@@ -118,8 +118,9 @@ class Docker:
                 return None
             raise
         architecture, _, rest = found.partition(" ")
-        config = json.loads(rest)
-        return Image(architecture, config["Labels"] or {}, config["User"], config["Entrypoint"] or [])
+        config = json.loads(rest)  # by the daemon's version, what is empty is null or left out
+        labels, user, entry_point = (config.get(key) for key in ("Labels", "User", "Entrypoint"))
+        return Image(architecture, labels or {}, user or "", entry_point or [])
 
     async def ensure(self, name: str, architecture: str, work_dir: Path) -> Image:
         """Return an image, pulled first unless it is on this machine.
