@@ -47,7 +47,7 @@ class Contract:
         self._unloaded: Model | None = None
         self._right_of_unknown: dict[str, Call] = {}
         self._lists = False
-        self._answers_calls = False
+        self._answers = False
         self._refused: Model | None = None
         self._pings: list[float] = []
         self._failed_pings: list[str] = []
@@ -112,10 +112,12 @@ class Contract:
         return ""
 
     async def _invoke(self) -> str:
-        answer = await self._called(self._a_loaded_model())
-        self._answers_calls = True
-        if self._payload is None and answer.status >= 300:
+        answer = await self._invoked(self._a_loaded_model())
+        if answer.status >= 300 and (answer.status == 404 or self._payload is not None):
+            raise NotOk(Verdict.FAILS, f"answered {answer} to a call of a loaded model")
+        if answer.status >= 300:
             raise NotOk(Verdict.NOT_TESTED, f"it answered {answer} to an empty body: give one of yours with --payload")
+        self._answers = True
         return f"{answer.status} and {len(answer.body)} bytes"
 
     async def _several(self) -> str:
@@ -124,13 +126,12 @@ class Contract:
             await self._load_another()
         if len(self._loaded) == 1:
             raise NotOk(Verdict.NOT_TESTED, "it answered 507 to the second: give more --memory, or smaller models")
-        loaded, self._loaded = self._loaded, []
-        for model in loaded:
-            if (await self._invoked(model)).status != 404:
-                self._loaded.append(model)
-        if lost := len(loaded) - len(self._loaded):
-            raise NotOk(Verdict.FAILS, f"answered 404 to calls of {lost} of {len(loaded)} loaded models")
-        return f"{len(loaded)} at a time"
+        answers = {model: await self._invoked(model) for model in self._loaded}
+        self._loaded = [model for model, answer in answers.items() if answer.status != 404]
+        for number, answer in enumerate(answers.values(), 1):
+            if self._is_wrong(answer):
+                raise NotOk(Verdict.FAILS, f"answered {answer} to a call of loaded model {number} of {len(answers)}")
+        return f"{len(answers)} at a time"
 
     async def _pings_answered(self) -> str:
         self._a_loaded_model()
@@ -170,8 +171,9 @@ class Contract:
             raise NotOk(Verdict.NOT_TESTED, "no model was unloaded")
         _expect(await self._load(self._unloaded), 200)
         self._loaded.append(self._unloaded)
-        if self._answers_calls:
-            await self._called(self._unloaded)
+        answer = await self._invoked(self._unloaded)
+        if self._is_wrong(answer):
+            raise NotOk(Verdict.FAILS, f"answered {answer} to a call of the model")
         return ""
 
     async def _no_memory(self) -> str:
@@ -227,12 +229,9 @@ class Contract:
     async def _invoked(self, model: Model) -> Answer:
         return await self._calls.invoke(model, self._payload or Payload(b"", "application/octet-stream"))
 
-    async def _called(self, model: Model) -> Answer:
-        """Call a loaded model; without a payload anything but a 404 may be right."""
-        answer = await self._invoked(model)
-        if answer.status == 404 or (self._payload is not None and answer.status >= 300):
-            raise NotOk(Verdict.FAILS, f"answered {answer} to a call of a loaded model")
-        return answer
+    def _is_wrong(self, answer: Answer) -> bool:
+        """Whether this answers no call of a loaded model, where the first one's call was answered."""
+        return answer.status == 404 or (self._answers and answer.status >= 300)
 
     async def _load(self, model: Model) -> Answer:
         """Load a model, and see meanwhile whether pings are answered."""

@@ -38,10 +38,11 @@ WRONG: dict[str, Problems] = {
     "describes another": {rules.DESCRIBE: (FAILS, '"another"')},
     "fails at calls": {rules.INVOKE: (FAILS, "answered 500: fails to a call of a loaded model")},
     "has room for one": {
-        rules.SEVERAL: (FAILS, "answered 404 to calls of 2 of 3 loaded models"),
+        rules.SEVERAL: (FAILS, "answered 404: no such model to a call of loaded model 1 of 3"),
         rules.NO_MEMORY: (NOT_TESTED, "models fit in 192 MiB: give bigger ones with --model, or less --memory"),
         rules.ROOM: (NOT_TESTED, "it never answered 507"),
     },
+    "fails at calls of others": {rules.SEVERAL: (FAILS, "answered 500: fails to a call of loaded model 2 of 3")},
     "answers no ping in loads": {rules.PINGS: (FAILS, "did not answer GET /ping within 0.1 seconds")},
     "keeps what is unloaded": {
         rules.UNLOAD: (FAILS, "to a description afterwards, must be 404"),
