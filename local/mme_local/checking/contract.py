@@ -142,8 +142,9 @@ class Contract:
     async def _list(self) -> str:
         self._a_loaded_model()
         listed, pages = await self._listed()
-        if missing := [model.name for model in self._loaded if model.name not in listed]:
-            raise NotOk(Verdict.FAILS, f"does not list {', '.join(missing)}")
+        in_pages = f"in {pages} {'page' if pages == 1 else 'pages'}"
+        if missing := [model for model in self._loaded if model.name not in listed]:
+            raise NotOk(Verdict.FAILS, f"{len(missing)} of {len(self._loaded)} loaded models are missing, {in_pages}")
         self._lists = True
         if strange := [name for name in listed if name not in {model.name for model in self._loaded}]:
             raise NotOk(Verdict.WARNS, f"lists {', '.join(map(repr, strange))}, too, which was not loaded")
@@ -151,7 +152,7 @@ class Contract:
             raise NotOk(
                 Verdict.WARNS, f"has the modelUrl {listed[wrong[0].name]!r} of a model, must be {wrong[0].url!r}"
             )
-        return f"{len(listed)} models in {pages} {'page' if pages == 1 else 'pages'}"
+        return f"{len(listed)} models {in_pages}"
 
     async def _unload(self) -> str:
         model = self._a_loaded_model()

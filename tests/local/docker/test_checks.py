@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +26,8 @@ Problems: TypeAlias = dict[Check, tuple[Verdict, str]]
 
 WRONG: dict[str, Problems] = {
     "lists no objects": {rules.LIST: (FAILS, 'must be {"models": [{"modelName": …')},
-    "lists nothing": {rules.LIST: (FAILS, "does not list ")},
-    "lists no page but the first": {rules.LIST: (FAILS, "does not list ")},
+    "lists nothing": {rules.LIST: (FAILS, "3 of 3 loaded models are missing, in 1 page")},
+    "lists no page but the first": {rules.LIST: (FAILS, "1 of 3 loaded models are missing, in 1 page")},
     "lists one page for ever": {rules.LIST: (FAILS, "answers next_page_token=0 with the nextPageToken 0 again")},
     "lists what is not loaded": {rules.LIST: (WARNS, "lists 'ghost', too")},
     "lists other urls": {rules.LIST: (WARNS, "has the modelUrl '/elsewhere'")},
@@ -230,6 +231,13 @@ def test_an_image_is_looked_at_before_it_runs(image: Image, expected: dict[Check
     found = {finding.check: finding.verdict for finding in image_findings("own:1", image)}
     assert {check: verdict for check, verdict in found.items() if verdict is not Verdict.OK} == expected
     assert len(found) == 5
+
+
+def test_the_documentation_shows_every_check(root: Path) -> None:
+    shown = re.findall(
+        r"^(?:ok|fails|not tested) +([^:\n]+)", (root / "docs" / "containers.md").read_text(), re.MULTILINE
+    )
+    assert shown == [value.name for value in vars(rules).values() if isinstance(value, Check)]
 
 
 def test_a_missing_label_is_named_in_sagemakers_words() -> None:
