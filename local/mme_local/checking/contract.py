@@ -47,7 +47,7 @@ class Contract:
         self._unloaded: Model | None = None
         self._right_of_unknown: dict[str, Call] = {}
         self._lists = False
-        self._answers = False
+        self._first_call = 404
         self._refused: Model | None = None
         self._pings: list[float] = []
         self._failed_pings: list[str] = []
@@ -113,11 +113,11 @@ class Contract:
 
     async def _invoke(self) -> str:
         answer = await self._invoked(self._a_loaded_model())
+        self._first_call = answer.status
         if answer.status >= 300 and (answer.status == 404 or self._payload is not None):
             raise NotOk(Verdict.FAILS, f"answered {answer} to a call of a loaded model")
         if answer.status >= 300:
             raise NotOk(Verdict.NOT_TESTED, f"it answered {answer} to an empty body: give one of yours with --payload")
-        self._answers = True
         return f"{answer.status} and {len(answer.body)} bytes"
 
     async def _several(self) -> str:
@@ -127,7 +127,7 @@ class Contract:
         if len(self._loaded) == 1:
             raise NotOk(Verdict.NOT_TESTED, "it answered 507 to the second: give more --memory, or smaller models")
         answers = {model: await self._invoked(model) for model in self._loaded}
-        self._loaded = [model for model, answer in answers.items() if answer.status != 404]
+        self._loaded = [model for model, answer in answers.items() if not self._is_gone(answer)]
         for number, answer in enumerate(answers.values(), 1):
             if self._is_wrong(answer):
                 raise NotOk(Verdict.FAILS, f"answered {answer} to a call of loaded model {number} of {len(answers)}")
@@ -231,8 +231,11 @@ class Contract:
         return await self._calls.invoke(model, self._payload or Payload(b"", "application/octet-stream"))
 
     def _is_wrong(self, answer: Answer) -> bool:
-        """Whether this answers no call of a loaded model, where the first one's call was answered."""
-        return answer.status == 404 or (self._answers and answer.status >= 300)
+        """Whether a call of a loaded model went worse than the first one."""
+        return self._is_gone(answer) or answer.status >= 300 > self._first_call
+
+    def _is_gone(self, answer: Answer) -> bool:
+        return answer.status == 404 != self._first_call
 
     async def _load(self, model: Model) -> Answer:
         """Load a model, and see meanwhile whether pings are answered."""
