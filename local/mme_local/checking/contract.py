@@ -94,6 +94,8 @@ class Contract:
             return f"in {self._longest_load:.1f} s"
         if self._models.made_up:
             raise NotOk(Verdict.NOT_TESTED, f"it answered {answer} to a made-up model: give one of yours with --model")
+        if answer.status == 507 and self._memory is not None:
+            raise NotOk(Verdict.NOT_TESTED, f"it answered 507 with {self._memory} MiB: give more --memory")
         raise NotOk(Verdict.FAILS, f"answered {answer}, must be 200")
 
     async def _load_twice(self) -> str:

@@ -149,6 +149,15 @@ async def test_room_for_one_model_is_too_little_to_test_several(
     }
 
 
+async def test_room_for_no_model_is_too_little_to_test_anything(
+    tmp_path: Path, make_models: Callable[..., Models]
+) -> None:
+    with served(tmp_path, capacity=0) as base:
+        found = await problems(base, make_models("name"), CALLED_WITH, 192)
+    assert found.pop(rules.LOAD) == (NOT_TESTED, "it answered 507 with 192 MiB: give more --memory")
+    assert set(found) == LOADED
+
+
 async def test_without_a_payload_only_a_404_is_wrong(tmp_path: Path, make_models: Callable[..., Models]) -> None:
     with served(tmp_path, "fails at calls") as base:
         found = await problems(base, make_models("name"), None, 192)
