@@ -180,8 +180,11 @@ def test_models_are_pushed_without_the_local_extra(toolkit: Path, model: Path, c
 
 
 @pytest.mark.parametrize("environment", ["toolkit", "library"])
-def test_local_command_names_the_extra_that_it_needs(request: pytest.FixtureRequest, environment: str) -> None:
-    command = [str(request.getfixturevalue(environment).with_name("mme")), "serve", "--port", "0"]
+@pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("check-image", "own:1")], ids=lambda given: given[0])
+def test_local_command_names_the_extra_that_it_needs(
+    request: pytest.FixtureRequest, environment: str, arguments: tuple[str, ...]
+) -> None:
+    command = [str(request.getfixturevalue(environment).with_name("mme")), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "pip install 'multi-model-endpoint[local]'" in result.stderr
@@ -205,3 +208,4 @@ def test_local_endpoint_brings_its_command(local: Path) -> None:
     for place in run(local, "-c", code).splitlines():
         assert Path(place).is_relative_to(local.parents[1])
     assert "Answer as AWS on one loopback port until interrupted" in run(local.with_name("mme"), "serve", "--help")
+    assert "Run IMAGE in Docker and hold it against" in run(local.with_name("mme"), "check-image", "--help")

@@ -32,8 +32,14 @@ for _command in (alias, ls, prune, push):
     mme.add_command(_command)
 
 
-@mme.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def serve(arguments: tuple[str, ...]) -> None:
-    """Answer as AWS on one loopback port; comes with the extra "local"."""
-    raise click.ClickException("serve needs the local endpoint: pip install 'multi-model-endpoint[local]' brings it")
+def _missing(name: str, help_text: str) -> None:
+    @mme.command(name, help=help_text, context_settings={"ignore_unknown_options": True}, add_help_option=False)
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def missing(arguments: tuple[str, ...]) -> None:
+        raise click.ClickException(
+            f"{name} needs the local endpoint: pip install 'multi-model-endpoint[local]' brings it"
+        )
+
+
+_missing("check-image", 'Hold an image against SageMaker\'s contract for many models; comes with the extra "local".')
+_missing("serve", 'Answer as AWS on one loopback port; comes with the extra "local".')

@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,9 @@ class Image:
 
     architecture: str
     labels: Mapping[str, str]
+    user: str
+    """The empty string is root, too."""
+    entry_point: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,15 @@ class Docker:
     def image(self, name: str) -> Image | None:
         """An image that is on this machine."""
         try:
-            found = self.run("image", "inspect", "--format", "{{.Architecture}} {{json .Config.Labels}}", "--", name)
+            found = self.run("image", "inspect", "--format", "{{.Architecture}} {{json .Config}}", "--", name)
         except ServerError as error:
             if "No such image" in str(error):
                 return None
             raise
-        architecture, _, labels = found.partition(" ")
-        return Image(architecture, json.loads(labels) or {})
+        architecture, _, rest = found.partition(" ")
+        config = json.loads(rest)  # by the daemon's version, what is empty is null or left out
+        labels, user, entry_point = (config.get(key) for key in ("Labels", "User", "Entrypoint"))
+        return Image(architecture, labels or {}, user or "", entry_point or [])
 
     async def ensure(self, name: str, architecture: str, work_dir: Path) -> Image:
         """Return an image, pulled first unless it is on this machine.

@@ -1,0 +1,1 @@
+"""``mme check-image``: an image, held against SageMaker's contract for containers with many models."""
