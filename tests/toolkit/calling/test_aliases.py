@@ -206,6 +206,43 @@ def test_a_model_that_was_removed_after_its_alias_moved_on_is_not_missed(
     assert service.looked_up == ["churn"] * 2
 
 
+def test_fifty_threads_that_find_a_model_removed_all_call_the_new_one(
+    service: Service, client: MultiModelClient
+) -> None:
+    service.names(churn=OLD)
+    client.invoke("churn", b"x")
+    service.names(churn=NEW)
+    together = threading.Barrier(50)
+
+    def model(name: str, _: bytes) -> Reply:
+        if name == NEW:
+            return Reply()
+        together.wait(60)
+        return VALIDATION
+
+    service.model = model
+    with ThreadPoolExecutor(50) as pool:
+        answers = [*pool.map(lambda _: client.invoke("churn", b"x").target_model, range(50))]
+    assert answers == [NEW] * 50
+
+
+def test_a_wrong_request_while_s3_fails_takes_an_alias_from_nobody(
+    service: Service, client: MultiModelClient, clock: Clock
+) -> None:
+    service.names(churn=OLD)
+    client.invoke("churn", b"x")
+
+    def alias(_: str) -> Reply:
+        clock.sleep(1)
+        return SLOW_DOWN
+
+    service.alias = alias
+    service.replies(VALIDATION, Reply())
+    with pytest.raises(ClientError, match=r"\(ValidationError\)"):
+        client.invoke("churn", b"wrong")
+    assert client.invoke("churn", b"right").target_model == OLD
+
+
 def test_a_request_that_the_right_model_refuses_is_sent_once(service: Service, client: MultiModelClient) -> None:
     service.names(churn=OLD)
     service.replies(VALIDATION)

@@ -174,7 +174,7 @@ class MultiModelClient:
             if error.response["Error"]["Code"] != "ValidationError":
                 raise
             # Maybe the alias was moved, and what it named removed
-            self._aliases.forget(alias, target_model)
+            self._aliases.doubt(alias, target_model)
             moved_to = self._aliases.resolve(alias, call)
             if moved_to == target_model:
                 raise

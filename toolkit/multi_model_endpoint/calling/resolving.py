@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
@@ -25,6 +25,7 @@ _REFRESH_SECONDS = 2.0
 class _Known:
     target_model: str
     until: float
+    doubted: bool = False
 
 
 class Resolver:
@@ -56,14 +57,14 @@ class Resolver:
         while True:
             with self._lock:
                 known = self._known.get(name)
-                if known is not None and monotonic() < known.until:
+                if known is not None and not known.doubted and monotonic() < known.until:
                     return known.target_model
                 running = self._fetches.get(name)
                 if running is None:
                     own = self._fetches[name] = Future()
             if running is None:
                 return self._fetch(name, own, known, call)
-            if known is not None:
+            if known is not None and not known.doubted:
                 return known.target_model
             try:
                 return running.result(call.left)
@@ -76,12 +77,12 @@ class Resolver:
                 pass
             # Whoever looked it up had less time, or was interrupted
 
-    def forget(self, name: str, target_model: str) -> None:
-        """Have an alias fetched anew that is still known to name this model."""
+    def doubt(self, name: str, target_model: str) -> None:
+        """Have everybody wait until an alias is fetched anew that is still known to name this model."""
         with self._lock:
             known = self._known.get(name)
             if known is not None and known.target_model == target_model:
-                del self._known[name]
+                self._known[name] = replace(known, doubted=True)
 
     def _fetch(self, name: str, result: Future[str], known: _Known | None, call: Call) -> str:
         try:
