@@ -44,8 +44,6 @@ def make_base(name: str, *packages: str) -> None:
             link = tarfile.TarInfo("usr/local/bin/python")
             link.type, link.linkname = tarfile.SYMTYPE, str(PYTHON)
             tar.addfile(link)
-        assert importing.stdin is not None
-        importing.stdin.close()
     assert importing.returncode == 0
 
 
