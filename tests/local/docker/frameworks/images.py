@@ -36,14 +36,16 @@ def make_base(name: str, *packages: str) -> None:
         f'ENTRYPOINT ["{PYTHON}", "/entrypoint.py"]',
     ]
     command = ["docker", "import", *(part for change in changes for part in ("--change", change)), "-", name]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as importing:
-        with tarfile.open(fileobj=importing.stdin, mode="w|") as tar:
-            add_python(tar, Path("/bin/sh"), *_LIBRARIES)
-            for file in files:
-                tar.add(str(file.locate()), f"{_PACKAGES}/{file}")
-            link = tarfile.TarInfo("usr/local/bin/python")
-            link.type, link.linkname = tarfile.SYMTYPE, str(PYTHON)
-            tar.addfile(link)
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as importing,
+        tarfile.open(fileobj=importing.stdin, mode="w|") as tar,
+    ):
+        add_python(tar, Path("/bin/sh"), *_LIBRARIES)
+        for file in files:
+            tar.add(str(file.locate()), f"{_PACKAGES}/{file}")
+        link = tarfile.TarInfo("usr/local/bin/python")
+        link.type, link.linkname = tarfile.SYMTYPE, str(PYTHON)
+        tar.addfile(link)
     assert importing.returncode == 0
 
 
