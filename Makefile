@@ -38,8 +38,7 @@ test-others:
 
 # Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
-	pip install --quiet --disable-pip-version-check -e 'local[pytorch]' \
-		sagemaker-huggingface-inference-toolkit==2.6.0 transformers==4.57.6
+	pip install --quiet --disable-pip-version-check -e 'local[huggingface]'
 	pytest tests/local/docker/frameworks
 
 coverage: install ## Show the lines that no test runs, in all processes; htmlcov/index.html has them in colour

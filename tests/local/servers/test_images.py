@@ -11,7 +11,7 @@ import pytest
 from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers import mms, triton
 from mme_local.servers.base import UnsupportedImage
-from mme_local.servers.docker.client import Docker
+from mme_local.servers.docker.client import Docker, Image
 from mme_local.servers.docker.server import DockerServer
 from mme_local.servers.images import Servers
 
@@ -27,12 +27,20 @@ def test_a_container_that_is_all_image_and_no_model_has_no_stand_in(tmp_path: Pa
         Servers(None).make(container, tmp_path)
 
 
-@pytest.mark.parametrize(("installed", "server"), [(True, mms.MultiModelServer), (False, DockerServer)])
-def test_pytorchs_image_itself_runs_where_torch_is_not_installed_or_docker_is_always_wanted(
-    kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, server: type
+@pytest.mark.parametrize("kind", ["pytorch", "huggingface"])
+@pytest.mark.parametrize("installed", [True, False])
+def test_an_image_itself_runs_where_its_extra_is_not_installed_or_docker_is_always_wanted(
+    kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, installed: bool
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if installed else None)
     monkeypatch.setattr(Docker, "problem", lambda self: None)
-    container, docker = kit.container("pytorch"), Docker({}, tmp_path / "lock")
-    assert isinstance(Servers(docker).make(container, tmp_path), server)
-    assert isinstance(Servers(docker, always=True).make(container, tmp_path), DockerServer)
+    monkeypatch.setattr(Docker, "image", lambda self, name: Image("amd64", {"label": "true"}))
+    container, docker = kit.container(kind), Docker({}, tmp_path / "lock")
+    for always in (False, True):
+        servers = Servers(docker, always=always)
+        in_docker = always or not installed
+        assert isinstance(servers.make(container, tmp_path), DockerServer if in_docker else mms.MultiModelServer)
+        assert servers.labels(container.image) == ({"label": "true"} if in_docker else None)
+    if not installed:
+        with pytest.raises(UnsupportedImage, match=rf"pip install 'multi-model-endpoint\[local-{kind}\]'"):
+            Servers(None).make(container, tmp_path)
