@@ -68,10 +68,6 @@ def test_all_that_tests_need_is_pinned(root: Path) -> None:
     wanted = [line for name in ("cdk-multi-model-endpoint", "mme-local") for line in requires(name) or []]
     names = {canonicalize_name(Requirement(line).name) for line in [*wanted, *settings["dependency-groups"]["dev"]]}
     several_gigabytes = {"torch", "transformers", "sagemaker-huggingface-inference-toolkit"}  # in CI one of them
-        "torch",
-        "transformers",
-        "sagemaker-huggingface-inference-toolkit",
-    }  # in CI alone, or not even there
     assert names - pinned - several_gigabytes == {"multi-model-endpoint", "mme-local"}
 
 
