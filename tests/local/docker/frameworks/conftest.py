@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -70,8 +71,21 @@ def site(
 ) -> Iterator[Site]:
     """One that runs all images as they are; of Hugging Face's models an instance has room for one."""
     log = tmp_path_factory.mktemp("frameworks") / "log.txt"
-    site = Site(start_local(log, "--json", "--docker", "always", "--memory-budget", "1"), eventually)
+    local = start_local(log, "--json", "--docker", "always", "--memory-budget", "1")
+    site = Site(local, functools.partial(eventually, seconds=300))
     yield site
     folder = site.folder
     site.local.stop()
-    eventually(lambda: labelled("container", folder) == [])  # or their images could not be removed
+    site.eventually(lambda: labelled("container", folder) == [])  # or their images could not be removed
+
+
+def invoke(site: Site, **call: Any) -> Any:
+    """The answer of a model, which on a busy machine may take more than SageMaker's minute to load."""
+
+    def answered() -> Any:
+        try:
+            return site.runtime.invoke_endpoint(**call)
+        except site.runtime.exceptions.ModelNotReadyException:
+            return None
+
+    return site.eventually(answered)

@@ -15,7 +15,7 @@ from tests.integration.conftest import Account
 from tests.local.docker.conftest import Site
 
 from .app import STACK
-from .conftest import TAG
+from .conftest import TAG, invoke
 from .models import PROGRAM, TEXTS, make_model, predictions
 
 APP = Path(__file__).with_name("app.py")
@@ -47,7 +47,8 @@ def outputs(
 
 
 def ask(site: Site, outputs: Mapping[str, str], model: str, inputs: object) -> Any:
-    answer = site.runtime.invoke_endpoint(
+    answer = invoke(
+        site,
         EndpointName=outputs["EndpointName"],
         TargetModel=outputs[model],
         ContentType="application/json",
@@ -81,3 +82,4 @@ def test_what_the_pipeline_does_not_take_is_the_callers_mistake(site: Site, outp
         ask(site, outputs, "program", 7)
     refused: Any = caught.value.response
     assert refused["OriginalStatusCode"] == 400
+    assert "text input must be of type" in refused["OriginalMessage"]

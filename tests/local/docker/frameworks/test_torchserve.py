@@ -13,7 +13,7 @@ from multi_model_endpoint.artifacts.packing import packed
 from scripts.make_torchserve_answers import ANSWERS, make_models, shown
 from tests.local.docker.conftest import Site, multi_model
 
-from .conftest import Frameworks
+from .conftest import Frameworks, invoke
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -32,9 +32,7 @@ def ask(site: Site, endpoint: str, model: str, body: bytes, headers: dict[str, s
     """The status and the answer of the container."""
     options = {name.replace("-", ""): value for name, value in headers.items()}
     try:
-        answer = site.runtime.invoke_endpoint(
-            EndpointName=endpoint, TargetModel=f"{model}.tar.gz", Body=body, **options
-        )
+        answer = invoke(site, EndpointName=endpoint, TargetModel=f"{model}.tar.gz", Body=body, **options)
     except ClientError as error:
         refused: Any = error.response  # a KeyError, if it is not the container that refuses
         return refused["OriginalStatusCode"], shown(refused["OriginalMessage"].encode("latin-1"))
