@@ -87,7 +87,7 @@ _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def missing(repository: str) -> str | None:
+def missing_extra(repository: str) -> str | None:
     """What has to be installed before models of a repository's images can be served; None when nothing has."""
     if repository not in _EXTRAS:
         return None
@@ -110,7 +110,7 @@ class MultiModelServer(HttpModelServer):
         super().__init__(container, work_dir)
         if container.repository not in HANDLERS:
             raise UnsupportedImage(f"there is no handler for models of {container.repository!r} on Multi Model Server")
-        if (problem := missing(container.repository)) is not None:
+        if (problem := missing_extra(container.repository)) is not None:
             raise UnsupportedImage(problem)
         self._program = container.environment.get("SAGEMAKER_PROGRAM", "")
         self._handler = HANDLERS[container.repository]

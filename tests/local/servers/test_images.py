@@ -10,7 +10,7 @@ import pytest
 
 from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers import mms, triton
-from mme_local.servers.base import UnsupportedImage
+from mme_local.servers.base import ServerError, UnsupportedImage
 from mme_local.servers.docker.client import Docker, Image
 from mme_local.servers.docker.server import DockerServer
 from mme_local.servers.images import Servers
@@ -44,3 +44,17 @@ def test_an_image_itself_runs_where_its_extra_is_not_installed_or_docker_is_alwa
     if not installed:
         with pytest.raises(UnsupportedImage, match=rf"pip install 'multi-model-endpoint\[local-{kind}\]'"):
             Servers(None).make(container, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("variables", "size"),
+    [({}, 6_553_500), ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "30"}, 30 * 1024**2), ({"MAX_CONTENT_LENGTH": "1"}, 6_553_500)],
+)
+def test_the_longest_request_is_that_of_hugging_faces_image(kit: Any, variables: dict[str, str], size: int) -> None:
+    assert f"\nmax_request_size={size}\n" in mms._configuration(kit.container("huggingface", **variables))
+
+
+def test_a_longest_request_that_is_no_number_is_refused(kit: Any) -> None:
+    message = "SAGEMAKER_MAX_PAYLOAD_IN_MB must be a number of megabytes, got 'six'"
+    with pytest.raises(ServerError, match=message):
+        mms._configuration(kit.container("huggingface", SAGEMAKER_MAX_PAYLOAD_IN_MB="six"))
