@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo demo-container test coverage lint snapshot lock refresh bench clean
+.PHONY: help install demo demo-container test test-frameworks coverage lint snapshot lock refresh bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,11 @@ test-deployments:
 	pytest tests/integration
 test-others:
 	pytest --ignore tests/integration
+
+# Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
+test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
+	pip install --quiet --disable-pip-version-check -e 'local[huggingface]'
+	pytest tests/local/docker/frameworks
 
 coverage: install ## Show the lines that no test runs, in all processes; htmlcov/index.html has them in colour
 	pytest --cov --cov-report=term --cov-report=html

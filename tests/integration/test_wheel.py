@@ -143,6 +143,7 @@ def test_extra_brings_the_local_endpoint_of_its_version(wheels: dict[str, Path],
     lines = metadata(wheels[package]).get_all("Requires-Dist", [])
     assert [line for line in lines if "extra ==" in line] == [
         f"mme-local=={release}; extra == 'local'",
+        f"mme-local[huggingface]=={release}; extra == 'local-huggingface'",
         f"mme-local[pytorch]=={release}; extra == 'local-pytorch'",
     ]
 

@@ -10,11 +10,16 @@ from pathlib import Path
 
 from mme_local.hosting.spec import ContainerSpec
 from mme_local.servers.base import ContainerServer, UnsupportedImage
-from mme_local.servers.mms import HANDLERS, MultiModelServer
+from mme_local.servers.mms import HANDLERS, MultiModelServer, missing_extra
 from mme_local.servers.triton import REPOSITORY, TritonServer
 
 STAND_INS = frozenset({REPOSITORY, *HANDLERS})
 """The repositories of images that servers here stand in for."""
+
+
+def stands_in(repository: str) -> bool:
+    """Whether a server here stands in for a repository's images, with what is installed."""
+    return repository in STAND_INS and missing_extra(repository) is None
 
 
 def server_for(container: ContainerSpec, work_dir: Path) -> ContainerServer:

@@ -47,9 +47,9 @@ class Servers:
 
     def labels(self, image: str) -> Mapping[str, str] | None:
         """The labels of an image that would run in Docker; None when it would not, or is not on this machine."""
-        from mme_local.servers.choice import STAND_INS
+        from mme_local.servers.choice import stands_in
 
-        if self.docker is None or not (self.always or ContainerSpec(image, True).repository not in STAND_INS):
+        if self.docker is None or not (self.always or not stands_in(ContainerSpec(image, True).repository)):
             return None
         try:
             found = self.docker.image(image)

@@ -1,6 +1,7 @@
 """Multi Model Server, the server inside AWS's XGBoost and scikit-learn images, with handlers of ours.
 
-AWS's PyTorch image has its offspring TorchServe, which serves the same models by the same inference toolkit.
+AWS's PyTorch image has its offspring TorchServe, which serves the same models by the same inference toolkit. That of
+Hugging Face has this server, and a handler of AWS's that is on PyPI.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from mme_local.servers.handlers import MODEL_DIRECTORY, in_model
 from mme_local.servers.process import Launch, container_environment, scratch_folder
 from mme_local.servers.requirements import unmet
 
-PYTORCH = "pytorch-inference"
+PYTORCH, HUGGING_FACE = "pytorch-inference", "huggingface-pytorch-inference"
 
 HANDLERS = {
+    HUGGING_FACE: "sagemaker_huggingface_inference_toolkit.handler_service",
     PYTORCH: "mme_local.servers.handlers.pytorch_model:handle",
     "sagemaker-scikit-learn": "mme_local.servers.handlers.sklearn_model:handle",
     "sagemaker-xgboost": "mme_local.servers.handlers.xgboost_model:handle",
@@ -37,6 +39,12 @@ _SCRIPT_HANDLERS = {
     "sagemaker-xgboost": "mme_local.servers.handlers.xgboost_script:handle",
 }
 """That in script mode, which is the scikit-learn image's only one: one program for all models."""
+
+_EXTRAS = {
+    HUGGING_FACE: ("sagemaker_huggingface_inference_toolkit", "AWS's toolkit for Hugging Face", "local-huggingface"),
+    PYTORCH: ("torch", "PyTorch", "local-pytorch"),
+}
+"""What must be installed besides, its name, and the extra that it comes with."""
 
 # Environment of AWS's containers that ends up in the server's configuration, later ones winning: the inference
 # toolkit's names, then those of the XGBoost and scikit-learn images.
@@ -50,8 +58,10 @@ _PROPERTIES = {
 }
 _CONTENT_LENGTH, _LONGEST_CONTENT = 6 * 1024**2, 20 * 1024**2
 """The images' default for ``MAX_CONTENT_LENGTH``, and what they cap it at."""
-_TORCHSERVE_REQUEST = 6_553_500
-"""TorchServe's default for ``TS_MAX_REQUEST_SIZE``."""
+_REQUEST_SIZES = {PYTORCH: ("TS_MAX_REQUEST_SIZE", 1), HUGGING_FACE: ("SAGEMAKER_MAX_PAYLOAD_IN_MB", 1024**2)}
+"""The variable of other images, and its unit."""
+_REQUEST_SIZE = 6_553_500
+"""The default of both servers."""
 
 # Models come as folders: there is no way out for the download of another's code that a load request can ask for.
 _NO_DOWNLOADS = "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=1 -Dhttp.nonProxyHosts= " + (
@@ -77,6 +87,16 @@ _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
+def missing_extra(repository: str) -> str | None:
+    """What has to be installed before models of a repository's images can be served; None when nothing has."""
+    if repository not in _EXTRAS:
+        return None
+    module, name, extra = _EXTRAS[repository]
+    if importlib.util.find_spec(module) is not None:
+        return None
+    return f"{name} is not installed: pip install 'multi-model-endpoint[{extra}]'"
+
+
 class MultiModelServer(HttpModelServer):
     """One Multi Model Server with one worker process per loaded model, unless the container's environment says more.
 
@@ -90,11 +110,11 @@ class MultiModelServer(HttpModelServer):
         super().__init__(container, work_dir)
         if container.repository not in HANDLERS:
             raise UnsupportedImage(f"there is no handler for models of {container.repository!r} on Multi Model Server")
-        if container.repository == PYTORCH and importlib.util.find_spec("torch") is None:
-            raise UnsupportedImage("PyTorch is not installed: pip install 'multi-model-endpoint[local-pytorch]'")
+        if (problem := missing_extra(container.repository)) is not None:
+            raise UnsupportedImage(problem)
         self._program = container.environment.get("SAGEMAKER_PROGRAM", "")
         self._handler = HANDLERS[container.repository]
-        if container.repository == PYTORCH:
+        if container.repository in _EXTRAS:
             self._code = f"{MODEL_DIRECTORY}/code"
         else:
             self._code = container.environment.get("SAGEMAKER_SUBMIT_DIRECTORY") or "/opt/ml/code"
@@ -143,8 +163,8 @@ class MultiModelServer(HttpModelServer):
         return [sys.executable, "-m", "mme_local.servers.handlers.import_program", self._code, self._program]
 
     async def load(self, name: str, target_model: str, directory: Path) -> None:
-        """See ``ContainerServer``; AWS's PyTorch image heeds the requirements of a container's only model alone."""
-        if self.container.repository == PYTORCH and not self.container.multi_model:
+        """See ``ContainerServer``; AWS's images heed the requirements of a container's only model alone."""
+        if self.container.repository in _EXTRAS and not self.container.multi_model:
             missing = unmet(directory / "code" / "requirements.txt")
             if missing:
                 raise ServerError(
@@ -206,13 +226,17 @@ def _configuration(container: ContainerSpec) -> str:
 
 
 def _max_request_size(container: ContainerSpec) -> int:
-    pytorch = container.repository == PYTORCH
-    variable = "TS_MAX_REQUEST_SIZE" if pytorch else "MAX_CONTENT_LENGTH"
-    value = container.environment.get(variable, str(_TORCHSERVE_REQUEST if pytorch else _CONTENT_LENGTH))
+    others = _REQUEST_SIZES.get(container.repository)
+    variable, unit = others or ("MAX_CONTENT_LENGTH", 1)
+    value = container.environment.get(variable)
     try:
-        return int(value) if pytorch else min(int(value), _LONGEST_CONTENT)
+        size = None if value is None else int(value) * unit
     except ValueError:
-        raise ServerError(f"{variable} must be a number of bytes, got {value!r}") from None
+        what = "bytes" if unit == 1 else "megabytes"
+        raise ServerError(f"{variable} must be a number of {what}, got {value!r}") from None
+    if others is not None:
+        return _REQUEST_SIZE if size is None else size
+    return _CONTENT_LENGTH if size is None else min(size, _LONGEST_CONTENT)
 
 
 def _java_home() -> str:

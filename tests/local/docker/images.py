@@ -32,9 +32,11 @@ def make(name: str, folder: Path) -> None:
     archive.unlink()
 
 
-def derive(base: str, name: str, *changes: str) -> None:
-    """Another image, which differs by instructions of a Dockerfile."""
+def derive(base: str, name: str, *changes: str, files: Path | None = None) -> None:
+    """Another image, which differs by instructions of a Dockerfile, and by what a folder has for its root."""
     container = docker("create", base)
+    if files is not None:
+        docker("cp", f"{files}/.", f"{container}:/")
     options = [part for change in changes for part in ("--change", change)]
     docker("commit", *options, container, name)
     docker("rm", container)

@@ -23,6 +23,7 @@ MODELS = Path(__file__).parents[3] / "stacks" / "models"
 SAMPLES: list[dict[str, Any]] = json.loads((MODELS / "samples.json").read_text(encoding="utf-8"))
 REGISTRY = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
 IMAGES = {
+    "huggingface": f"{REGISTRY}/huggingface-pytorch-inference:2.6.0-transformers4.49.0-cpu-py312-ubuntu22.04",
     "pytorch": f"{REGISTRY}/pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker",
     "xgboost": f"{REGISTRY}/sagemaker-xgboost:3.2-0",
     "sklearn": f"{REGISTRY}/sagemaker-scikit-learn:1.9-0-cpu-py3",
