@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-Labels = Callable[[str], Mapping[str, str] | None]
-"""The labels of an image; None when they are not known."""
+Labels = Callable[[str], Awaitable[Mapping[str, str] | None]]
+"""Finds the labels of an image; None when they are not known."""
 
 _CAPABILITY = "com.amazonaws.sagemaker.capabilities."
 

@@ -46,7 +46,7 @@ class Hosting(Protocol):
     async def remove(self, endpoint_name: str) -> None:
         """Drain and stop the endpoint's fleet."""
 
-    def image_labels(self, image: str) -> Mapping[str, str] | None:
+    async def image_labels(self, image: str) -> Mapping[str, str] | None:
         """The labels of an image that would run here as it is; None when it would not, or is not on this machine."""
         ...
 
@@ -87,7 +87,7 @@ class NoServers:
     async def remove(self, endpoint_name: str) -> None:
         """There is nothing to stop."""
 
-    def image_labels(self, image: str) -> Mapping[str, str] | None:
+    async def image_labels(self, image: str) -> Mapping[str, str] | None:
         """No image runs here."""
         return None
 
