@@ -178,7 +178,8 @@ class Docker:
                 identifier, _, whose = line.partition(" ")
                 if is_left_behind(whose):
                     _log.info("removing what was left behind", kind=kind, id=identifier)
-                    self.run(kind, "rm", *(["--force"] if kind == "container" else []), identifier)
+                    with contextlib.suppress(ServerError):  # another process like ours may be about it, too
+                        self.run(kind, "rm", *(["--force"] if kind == "container" else []), identifier)
 
 
 def _has_address_in(subnets: Iterable[str]) -> bool:

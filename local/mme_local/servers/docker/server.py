@@ -83,9 +83,20 @@ class DockerServer(HttpModelServer):
                     raise
                 await self.stop()
 
+    async def _is_up(self) -> bool:
+        """See ``HttpModelServer``; until it runs, whoever has taken its port before may answer."""
+        if not await super()._is_up():
+            return False
+        form = ["--format", "{{.State.Running}}"]
+        try:
+            running = await self._docker.ask(self._docker.run, "container", "inspect", *form, "--", self._name)
+        except ServerError:  # it is not even created
+            return False
+        return running.strip() == "true"
+
     def _prepare(self) -> Launch:
         docker, near = self._docker, self._docker.daemon.near
-        name = f"mme-local-{secrets.token_hex(8)}"
+        name = self._name = f"mme-local-{secrets.token_hex(8)}"
         identity = self.work_dir / IDENTITY
         identity.unlink(missing_ok=True)
         self.log.unlink(missing_ok=True)
