@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -63,6 +64,26 @@ def test_without_docker_calls_say_that_it_would_run_the_image(own_site: Callable
     refusal = site.call_refused(endpoint, model="a")
     assert "Container primary with image my-own:1 cannot be served locally" in refusal
     assert "where Docker answers, it runs as it is, but docker version failed: " in refusal
+
+
+def test_a_container_that_dies_while_docker_is_away_comes_back_with_it(
+    own_site: Callable[..., Site], images: Images, tmp_path: Path
+) -> None:
+    away = tmp_path / "away"
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\n[ ! -e "{away}" ] || exit 1\nexec {shutil.which("docker")} "$@"\n')
+    program.chmod(0o755)
+    site = own_site(env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    site.put("a")
+    endpoint = site.deploy(multi_model(images.usual))
+    away.touch()
+    docker("kill", *site.containers())
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(site.call, endpoint, model="a")  # or it would be noticed by the health checks only
+        site.eventually(lambda: "server restart failed" in site.local.log.read_text(), 120)
+        away.unlink()
+        site.eventually(lambda: "server restarted" in site.local.log.read_text(), 120)
+    assert site.call(endpoint, model="a").startswith("a|")
 
 
 def test_without_docker_nothing_starts_that_always_needs_it(

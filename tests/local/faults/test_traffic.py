@@ -27,7 +27,7 @@ def test_fifty_first_calls_at_once_are_one_download_and_one_load(shared: Callabl
     together = threading.Barrier(50)
 
     def call(number: int) -> Answer:
-        together.wait(10)
+        together.wait(60)
         return at.ask("first.tar.gz", number)
 
     with ThreadPoolExecutor(50) as pool:

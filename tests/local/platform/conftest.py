@@ -26,7 +26,7 @@ from mme_local.platform import LocalHosting, Settings
 from mme_local.platform.instance import ServerFactory
 from mme_local.servers.base import LoadError, OutOfMemory, ServerBroken, ServerError, ServerResponse, UnsupportedImage
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 class World:
@@ -259,7 +259,7 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -270,7 +270,7 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 class Bucket:
