@@ -7,6 +7,7 @@ import contextlib
 import io
 import itertools
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -240,7 +241,8 @@ def until_fixture() -> Until:
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MiniStack: its address."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # below those that the kernel gives to whoever asks for a free one meanwhile
+        probe.bind(("127.0.0.1", random.randint(20000, 30000)))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("ministack") / "log"
     settings = {
