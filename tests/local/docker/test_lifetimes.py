@@ -104,14 +104,17 @@ def test_what_killed_launchers_leave_is_removed_and_replaced(own_site: StartSite
     assert labelled(site.folder) == []
 
 
-def test_a_pull_whose_launcher_is_killed_ends_and_fails_the_endpoint(own_site: StartSite, registry: Registry) -> None:
-    site = own_site()
+def test_a_pull_whose_launcher_is_killed_ends_and_fails_the_endpoint(site: Site, registry: Registry) -> None:
     waiting = pulling(site, registry)
-    kill(site.launchers())
+    (pull,) = pulls(registry.image)
+    launcher = pull.parent()
+    assert launcher is not None
+    launcher.kill()
     status, reason = site.settled(waiting)
     assert status == "Failed"
     assert f"image {registry.image} could not be pulled" in reason
     assert not pulls(registry.image)
+    site.delete(waiting)
 
 
 def test_the_next_start_removes_what_was_killed_with_its_launchers(own_site: StartSite, images: Images) -> None:

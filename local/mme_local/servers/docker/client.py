@@ -25,11 +25,12 @@ from mme_local.servers.base import ServerError
 from mme_local.servers.docker.leftovers import OWNER, is_left_behind, owner
 from mme_local.servers.process import Launch, ServerProcess, log_excerpt
 
+T = TypeVar("T")
+
 _log = structlog.get_logger("mme_local.platform")
 
 _SECONDS_TO_ANSWER = 30.0
 _PULL_POLL_SECONDS = 0.1
-T = TypeVar("T")
 _LAYER = re.compile(r"^(\w+): (Pull complete|Already exists)?", re.MULTILINE)
 
 
