@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,10 @@ class SlowDocker:
     folder: Path
 
     def __post_init__(self) -> None:
-        os.mkfifo(self.folder / "gate")
         self.asked = self.folder / "asked"
+        wait = f'echo >> "{self.asked}"; until [ -e "{self.folder}/gate" ]; do sleep 0.05; done'
         program = self.folder / "docker"
-        program.write_text(
-            f'#!/bin/sh\n[ "$1" != "$SLOW" ] || {{ echo >> "{self.asked}"; cat "{self.folder}/gate"; }}\n'
-            f'exec {shutil.which("docker")} "$@"\n'
-        )
+        program.write_text(f'#!/bin/sh\n[ "$1" != "$SLOW" ] || {{ {wait}; }}\nexec {shutil.which("docker")} "$@"\n')
         program.chmod(0o755)
 
     def environment(self, command: str) -> dict[str, str]:
@@ -40,16 +37,16 @@ class SlowDocker:
         return self.asked.stat().st_size if self.asked.exists() else 0
 
     def go_on(self) -> None:
-        (self.folder / "docker").write_text(f'#!/bin/sh\nexec {shutil.which("docker")} "$@"\n')
-        with (self.folder / "gate").open("w"):
-            pass
+        (self.folder / "gate").touch()
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> SlowDocker:
+def slow(tmp_path: Path) -> Iterator[SlowDocker]:
     folder = tmp_path / "slow"
     folder.mkdir()
-    return SlowDocker(folder)
+    made = SlowDocker(folder)
+    yield made
+    made.go_on()
 
 
 def check_that_others_are_answered(site: Site) -> None:

@@ -51,7 +51,7 @@ def test_more_models_than_fit_under_eight_callers_lose_no_request(
         return at.ask(models[min(int(popular.expovariate(0.4)), len(models) - 1)], number)
 
     def all_loads() -> int:
-        return site.local.log.read_text().count('"event": "loaded"')
+        return int(site.local.log.read_text().count('"event": "loaded"'))
 
     before = all_loads()
     with Callers(call, threads=8) as callers:
