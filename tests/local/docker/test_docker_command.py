@@ -14,6 +14,7 @@ import pytest
 
 from mme_local.platform.utilization import Utilization
 from mme_local.servers.docker.client import Docker
+from mme_local.servers.docker.leftovers import owner
 from mme_local.servers.docker.server import DockerServer
 from mme_local.testing import LocalEndpoint
 
@@ -124,6 +125,19 @@ def test_who_starts_meanwhile_leaves_the_containers_of_the_living_alone(
         await server.invoke("a", "a.tar.gz", b"x", {})
 
     run_one(use, near=True)
+
+
+def test_what_another_removes_at_the_same_time_keeps_nothing_else(tmp_path: Path) -> None:
+    program, asked = tmp_path / "docker", tmp_path / "asked"
+    whose = owner(tmp_path / "lock")  # which is not there, as that of one that was killed
+    program.write_text(
+        f'#!/bin/sh\ncase "$2" in ls) echo "$1-1 {whose}"; echo "$1-2 {whose}" ;;\n'
+        f'rm) echo "$@" >> "{asked}"; exit 1 ;; esac\n'
+    )
+    program.chmod(0o755)
+    Docker({"PATH": str(tmp_path)}, tmp_path / "ours").remove_left_behind()
+    removals = [line.split()[-1] for line in asked.read_text().splitlines()]
+    assert removals == ["container-1", "container-2", "network-1", "network-2"]
 
 
 def test_what_a_container_takes_is_in_the_metrics_of_its_instance(run_one: Callable[..., None]) -> None:
