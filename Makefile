@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo demo-container test test-frameworks coverage lint snapshot lock refresh bench clean
+.PHONY: help install demo demo-container test test-frameworks faults coverage lint snapshot lock refresh bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ test-others:
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
 	pip install --quiet --disable-pip-version-check -e 'local[huggingface]'
 	pytest tests/local/docker/frameworks
+
+faults: install ## Run what ends servers, launchers and Docker in the middle of everything, twenty times each
+	MME_FAULT_TIMES=20 pytest tests/local/docker/test_lifetimes.py tests/local/docker/test_lost_races.py
 
 coverage: install ## Show the lines that no test runs, in all processes; htmlcov/index.html has them in colour
 	pytest --cov --cov-report=term --cov-report=html

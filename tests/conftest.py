@@ -59,10 +59,12 @@ def eventually() -> Callable[..., Any]:
     """Call until the answer is true, and return it."""
 
     def wait(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         while not (answer := condition()):
-            assert time.monotonic() < deadline, f"not within {seconds} seconds: {condition}"
-            time.sleep(0.02)
+            waited = time.monotonic() - began
+            assert waited < seconds, f"not within {seconds} seconds: {condition}"
+            # the longer it takes the less often we look: what we wait for needs the processors, too
+            time.sleep(min(max(0.02, waited / 20), 0.25))
         return answer
 
     return wait

@@ -83,9 +83,13 @@ class AutoScaling:
             raise UnknownOperation(f"mme-local has no {operation}; it has {', '.join(sorted(self._operations))}.")
         return self._operations[operation](self.account(scope), check_request(SERVICE, operation, request))
 
-    def answer(self, scope: Scope, target: str, body: bytes) -> Answer:
+    async def answer(self, scope: Scope, target: str, body: bytes) -> Answer:
         """Answer one request of the JSON protocol; ``target`` is the ``X-Amz-Target`` header."""
-        return answer_json(lambda request: self.call(scope, target.removeprefix(TARGET_PREFIX), request), body)
+
+        async def call(request: Any) -> dict[str, Any]:
+            return self.call(scope, target.removeprefix(TARGET_PREFIX), request)
+
+        return await answer_json(call, body)
 
     def scaled_variants(self, scope: Scope, endpoint_name: str) -> set[str]:
         """The variants of an endpoint that are scalable targets."""

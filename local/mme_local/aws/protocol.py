@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mme_local.aws.errors import SerializationError, ServiceError
@@ -11,10 +11,10 @@ from mme_local.aws.errors import SerializationError, ServiceError
 Answer = tuple[int, dict[str, str], bytes]
 
 
-def answer_json(call: Callable[[Any], Mapping[str, Any]], body: bytes) -> Answer:
+async def answer_json(call: Callable[[Any], Awaitable[Mapping[str, Any]]], body: bytes) -> Answer:
     """Answer one request by what ``call`` returns, or by the error that it raises."""
     try:
-        return _json(200, call(_parsed(body)))
+        return _json(200, await call(_parsed(body)))
     except ServiceError as error:
         return _json(error.status, {"__type": error.code, "message": str(error)}, error.code)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-Labels = Callable[[str], Mapping[str, str] | None]
-"""The labels of an image; None when they are not known."""
+Labels = Callable[[str], Awaitable[Mapping[str, str] | None]]
+"""Finds the labels of an image; None when they are not known."""
+
+HasImage = Callable[[str], Awaitable[bool | None]]
+"""Whether Docker has an image; None where it runs none."""
 
 LOCAL_REGISTRY = "000000000000.dkr.ecr."
 """How the names of images in the local account begin: Docker has them under these names, and no registry does."""

@@ -46,12 +46,12 @@ class Hosting(Protocol):
     async def remove(self, endpoint_name: str) -> None:
         """Drain and stop the endpoint's fleet."""
 
-    def image_labels(self, image: str) -> Mapping[str, str] | None:
+    async def image_labels(self, image: str) -> Mapping[str, str] | None:
         """The labels of an image that would run here as it is; None when it would not, or is not on this machine."""
         ...
 
-    def has_image(self, image: str) -> bool | None:
-        """Whether Docker has an image, which blocks; None when no image is to run as it is."""
+    async def has_image(self, image: str) -> bool | None:
+        """Whether Docker has an image; None when no image is to run as it is."""
         ...
 
     async def invoke(
@@ -91,11 +91,11 @@ class NoServers:
     async def remove(self, endpoint_name: str) -> None:
         """There is nothing to stop."""
 
-    def image_labels(self, image: str) -> Mapping[str, str] | None:
+    async def image_labels(self, image: str) -> Mapping[str, str] | None:
         """No image runs here."""
         return None
 
-    def has_image(self, image: str) -> bool | None:
+    async def has_image(self, image: str) -> bool | None:
         """No image runs here."""
         return None
 

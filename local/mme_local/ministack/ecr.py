@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mme_local.aws.scope import Scope
+from mme_local.hosting.images import HasImage
 
 
-def know_built_images(has_image: Callable[[str], bool | None], scope: Callable[[], Scope]) -> None:
+def know_built_images(has_image: HasImage, scope: Callable[[], Scope]) -> None:
     """Let DescribeImages find an image by the tag that Docker has it under, and refuse one that nobody has.
 
     MiniStack leaves it out of its answer, which the CDK takes for an image that is there.
@@ -34,7 +34,7 @@ def know_built_images(has_image: Callable[[str], bool | None], scope: Callable[[
         asked = [image["imageTag"] for image in request.get("imageIds") or [] if "imageTag" in image]
         for tag in [tag for tag in asked if tag not in known]:
             image = f"{account}.dkr.ecr.{region}.amazonaws.com/{repository}:{tag}"
-            found = await asyncio.to_thread(has_image, image)
+            found = await has_image(image)
             if found is None:
                 return answer
             if not found:

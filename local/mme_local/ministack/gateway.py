@@ -47,7 +47,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Needed = Callable[[Scope, str, Any], Iterable[Permission]]
 """The permissions that an operation needs, with its request parsed as far as it is JSON."""
-Answers = Callable[[Scope, str, bytes], Answer]
+Answers = Callable[[Scope, str, bytes], Awaitable[Answer]]
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -200,7 +200,7 @@ class Gateway:
                     return await self._answer_if_allowed(self._iam, key, scope, call, headers, body)
                 if refusal := self._iam.refusal(key, scope, needed(scope, target.removeprefix(prefix), _parsed(body))):
                     return _denied(400, "message", refusal)
-            return answer(scope, target, body)
+            return await answer(scope, target, body)
 
         # without it the first request looks the name up in all 400 of botocore's service models, for three seconds
         self._router.SERVICE_PATTERNS[service] = {"target_prefixes": [prefix], "host_patterns": []}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from mme_local.hosting.images import HasImage, Labels
 from mme_local.hosting.plane import HostingError
 from mme_local.hosting.spec import ContainerSpec, EndpointSpec, log_group
 from mme_local.platform.artifacts import ArtifactStore
@@ -52,7 +53,7 @@ class LocalHosting:
         disk_budget: Bytes that the model files of one instance should stay below.
         max_instances: Most instances of one variant, whatever its configuration asks for.
         server_factory: Makes a server for a container; ``mme_local.servers.choice.server_for`` when left out.
-        image_labels: The labels of an image that this machine has and would run as it is.
+        image_labels: Finds the labels of an image that this machine has and would run as it is.
         has_image: Whether Docker has an image; None where it runs none.
         account_id: The account that messages and metrics name.
         region: The region that S3 is asked in and messages name.
@@ -71,8 +72,8 @@ class LocalHosting:
         disk_budget: int | None = None,
         max_instances: int = 2,
         server_factory: ServerFactory | None = None,
-        image_labels: Callable[[str], Mapping[str, str] | None] | None = None,
-        has_image: Callable[[str], bool | None] | None = None,
+        image_labels: Labels | None = None,
+        has_image: HasImage | None = None,
         account_id: str = "000000000000",
         region: str = "us-east-1",
         role_credentials: Callable[[str], tuple[str, str, str]] | None = None,
@@ -210,13 +211,13 @@ class LocalHosting:
                 self._publisher.forget(endpoint_name)
                 _log.info("removed", endpoint=endpoint_name)
 
-    def image_labels(self, image: str) -> Mapping[str, str] | None:
+    async def image_labels(self, image: str) -> Mapping[str, str] | None:
         """The labels of an image that would run here as it is; None when it would not, or is not on this machine."""
-        return None if self._image_labels is None else self._image_labels(image)
+        return None if self._image_labels is None else await self._image_labels(image)
 
-    def has_image(self, image: str) -> bool | None:
-        """Whether Docker has an image, which blocks; None when no image is to run as it is."""
-        return None if self._has_image is None else self._has_image(image)
+    async def has_image(self, image: str) -> bool | None:
+        """Whether Docker has an image; None when no image is to run as it is."""
+        return None if self._has_image is None else await self._has_image(image)
 
     async def invoke(
         self, endpoint_name: str, headers: Mapping[str, str], body: bytes

@@ -199,7 +199,7 @@ class Instance:
         try:
             supervisor = Supervisor(make, startup_timeout=self._variant.startup_timeout, settings=settings, label=label)
         except UnsupportedImage as error:
-            return UnservableStage(name, container.image, str(error))
+            return self._unservable(index, error)
         if not container.multi_model:
             single = SingleModelStage(supervisor, self.disk, failures, settings, url=container.model_data_url)
             supervisor.files, supervisor.prepare = single.files, single.prepare
@@ -219,6 +219,12 @@ class Instance:
         self._multi_model = MultiModelStage(supervisor, cache, failures, settings, prefix=container.model_data_url)
         return self._multi_model
 
+    def _unservable(self, index: int, error: UnsupportedImage) -> UnservableStage:
+        container = self._variant.containers[index]
+        if container.multi_model:
+            self._multi_model = None
+        return UnservableStage(container_name(self._variant, index), container.image, str(error))
+
     async def _models(self) -> Path:
         return self.disk.directory
 
@@ -233,7 +239,10 @@ class Instance:
 
     async def _start(self, index: int, stage: Stage) -> None:
         with self._naming(index):
-            await stage.start()
+            try:
+                await stage.start()
+            except UnsupportedImage as error:
+                self._stages[index] = self._unservable(index, error)
 
     @contextmanager
     def _naming(self, index: int) -> Iterator[None]:

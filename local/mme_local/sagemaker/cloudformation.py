@@ -96,7 +96,7 @@ class Provisioner(OnLoop):
     async def _create(self, scope: Scope, kind: ResourceType, logical_id: str, properties: Properties) -> Provisioned:
         request = kind.request(properties)
         name = request.setdefault(kind.name_property, _generated_name(logical_id))
-        self._service.call(scope, f"Create{kind.record_type.api}", request)
+        await self._service.call_with_images(scope, f"Create{kind.record_type.api}", request)
         record = _find(self._service.region(scope), kind, name)
         assert record is not None
         if isinstance(record, Endpoint) and (reason := await _settled(record)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,14 +16,11 @@ from mme_local.sagemaker.permissions import Roles, check_execution_role
 from mme_local.sagemaker.records import EndpointConfig, Model, Region
 
 
-def create_model(
-    region: Region, request: Mapping[str, Any], *, labels: Labels, roles: Roles | None = None
-) -> dict[str, Any]:
+def create_model(region: Region, request: Mapping[str, Any], *, roles: Roles | None = None) -> dict[str, Any]:
     """CreateModel; with ``roles``, the execution role must be able to do its work."""
     name = request["ModelName"]
     region.models.check_free(name)
     rules.check_model(request)
-    check_images(request, labels)
     if roles is not None:
         check_execution_role(roles, request)
     record = Model(name, region.models.arn(name), dict(request), tags=tag_map(request.get("Tags", [])))
@@ -30,12 +28,11 @@ def create_model(
     return {"ModelArn": record.arn}
 
 
-def check_images(request: Mapping[str, Any], labels: Labels) -> None:
+async def check_images(request: Mapping[str, Any], labels: Labels) -> None:
     """Refuse an image whose labels do not say that it can do what is asked of it."""
-    containers = request.get("Containers") or [request["PrimaryContainer"]]
-    for container in containers:
-        image = container.get("Image", "")
-        found = labels(image)
+    containers = request.get("Containers") or [request.get("PrimaryContainer", {})]
+    images = [container.get("Image", "") for container in containers]
+    for container, image, found in zip(containers, images, await asyncio.gather(*map(labels, images)), strict=True):
         multi_model = container.get("Mode") == "MultiModel"
         problem = label_problem(image, found, multi_model=multi_model, pipeline=len(containers) > 1)
         if problem is not None:

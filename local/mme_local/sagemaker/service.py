@@ -41,9 +41,10 @@ class SageMaker:
         self, hosting: Hosting, *, roles: Roles | None = None, alarms: Alarms | None = None, clock: Clock | None = None
     ) -> None:
         self.endpoints = Endpoints(hosting, alarms=alarms, roles=roles, clock=clock)
+        self._labels = hosting.image_labels
         self._regions: dict[Scope, Region] = {}
         self._operations: dict[str, Operation] = {
-            "CreateModel": partial(models.create_model, labels=hosting.image_labels, roles=roles),
+            "CreateModel": partial(models.create_model, roles=roles),
             "DescribeModel": models.describe_model,
             "ListModels": models.list_models,
             "DeleteModel": models.delete_model,
@@ -74,12 +75,18 @@ class SageMaker:
             raise UnknownOperation(f"mme-local has no {operation}; it has {', '.join(sorted(self._operations))}.")
         return self._operations[operation](self.region(scope), check_request(SERVICE, operation, request))
 
-    def answer(self, scope: Scope, target: str, body: bytes) -> Answer:
+    async def call_with_images(self, scope: Scope, operation: str, request: Any) -> dict[str, Any]:
+        """As ``call``, after a look at the images of a model, for which Docker may take its time."""
+        if operation == "CreateModel":
+            await models.check_images(check_request(SERVICE, operation, request), self._labels)
+        return self.call(scope, operation, request)
+
+    async def answer(self, scope: Scope, target: str, body: bytes) -> Answer:
         """Answer one request of the JSON protocol; ``target`` is the ``X-Amz-Target`` header."""
 
-        def call(request: Any) -> dict[str, Any]:
+        async def call(request: Any) -> dict[str, Any]:
             if not target.startswith(TARGET_PREFIX):
                 raise ValidationError("mme-local answers the SageMaker API and InvokeEndpoint.")
-            return self.call(scope, target.removeprefix(TARGET_PREFIX), request)
+            return await self.call_with_images(scope, target.removeprefix(TARGET_PREFIX), request)
 
-        return answer_json(call, body)
+        return await answer_json(call, body)

@@ -86,7 +86,7 @@ class HttpModelServer(ABC):
         self._connections = Connections(
             address if launch.socket is None else str(launch.socket), self._process.open_socket
         )
-        while not await self.ping():
+        while not await self._is_up():
             status = self._process.exit_status()
             if status is not None:
                 raise ServerError(f"{self.title} ended at start with status {status}:\n{self.log_excerpt()}")
@@ -94,6 +94,10 @@ class HttpModelServer(ABC):
                 raise ServerError(f"{self.title} did not answer pings in time:\n{self.log_excerpt()}")
             await asyncio.sleep(_PING_INTERVAL)
         self._control = await self._control_session(launch)
+
+    async def _is_up(self) -> bool:
+        """Whether a server that is being started answers."""
+        return await self.ping()
 
     async def _control_session(self, launch: Launch) -> aiohttp.ClientSession:
         """The session for loads and unloads."""

@@ -27,10 +27,10 @@ class Servers:
     always: bool = False
 
     def make(self, container: ContainerSpec, work_dir: Path) -> ContainerServer:
-        """Make a server that is not started yet.
+        """Make a server that is not started yet, and asks for Docker only then.
 
         Raises:
-            UnsupportedImage: Neither is possible.
+            UnsupportedImage: There is no stand-in, and nothing may run in Docker.
         """
         from mme_local.servers.docker.server import DockerServer
 
@@ -41,28 +41,26 @@ class Servers:
         except UnsupportedImage as error:
             if self.docker is None:
                 raise
-            if (problem := self.docker.problem()) is not None:
-                raise UnsupportedImage(f"{error}; where Docker answers, it runs as it is, but {problem}") from error
-            return DockerServer(container, work_dir, self.docker)
+            return DockerServer(container, work_dir, self.docker, no_stand_in=str(error))
 
-    def labels(self, image: str) -> Mapping[str, str] | None:
+    async def labels(self, image: str) -> Mapping[str, str] | None:
         """The labels of an image that would run in Docker; None when it would not, or is not on this machine."""
         from mme_local.servers.choice import stands_in
 
         if self.docker is None or not (self.always or not stands_in(ContainerSpec(image, True).repository)):
             return None
         try:
-            found = self.docker.image(image)
+            found = await self.docker.ask(self.docker.image, image)
         except ServerError:
             return None
         return None if found is None else found.labels
 
-    def has(self, image: str) -> bool | None:
+    async def has(self, image: str) -> bool | None:
         """Whether an image is on this machine; None where none runs in Docker, false where Docker does not answer."""
         if self.docker is None:
             return None
         try:
-            return self.docker.image(image) is not None
+            return await self.docker.ask(self.docker.image, image) is not None
         except ServerError:
             return False  # so the CDK builds it, and fails by what Docker says
 

@@ -74,8 +74,9 @@ def main(settings: dict[str, Any]) -> int:
         with contextlib.suppress(OSError):
             lifeline.sendall(f"-{error.strerror or error}\n".encode())
     finally:
-        complete = ended is not None or has_content(settings["made"])
-        clean_up(settings["afterwards"], os.environ, complete=complete)
+        made = has_content(settings["made"])
+        seconds = 0.0 if ended is not None and not made else CLEAN_UP_SECONDS
+        clean_up(settings["afterwards"], os.environ, complete=ended is not None or made, seconds=seconds)
         _remove(settings["remove"])
     return status
 
@@ -178,13 +179,16 @@ def _kill_the_rest(server: int) -> None:
         time.sleep(0.01)
 
 
-def clean_up(commands: Sequence[Sequence[str]], environment: Mapping[str, str], *, complete: bool) -> None:
-    """Run commands that remove what a daemon made for the server, until all of them succeed.
+def clean_up(
+    commands: Sequence[Sequence[str]], environment: Mapping[str, str], *, complete: bool, seconds: float
+) -> None:
+    """Run commands that remove what a daemon made for the server, until all of them succeed or the time is over.
 
     When the server was cut off before it was ``complete``, the daemon may be about to make something, which comes after
-    the first removal: then they run again until the time is over.
+    the first removal: then they run again until the time is over. When it gave up by itself before it had made all,
+    say because its network's addresses were taken, there may be nothing to remove, and once is enough.
     """
-    deadline = time.monotonic() + CLEAN_UP_SECONDS
+    deadline = time.monotonic() + seconds
     while commands:
         succeeded = [_run(command, environment) for command in commands]
         if (complete and all(succeeded)) or time.monotonic() > deadline:

@@ -131,7 +131,12 @@ class ServerProcess:
         if self._launcher.returncode == -signal.SIGKILL and hasattr(self, "_group"):
             with contextlib.suppress(OSError):
                 os.killpg(self._group, signal.SIGKILL)
-            launcher.clean_up(self._launch.afterwards, self._launch.environment, complete=False)
+            launcher.clean_up(
+                self._launch.afterwards,
+                self._launch.environment,
+                complete=False,
+                seconds=launcher.CLEAN_UP_SECONDS,
+            )
 
 
 def log_excerpt(log: Path, size: int = 3000) -> str:

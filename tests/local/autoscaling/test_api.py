@@ -244,14 +244,15 @@ async def test_pages(world: World, refused: Refused) -> None:
 
 
 async def test_the_protocol(world: World) -> None:
-    def answer(operation: str, body: bytes) -> tuple[int, Any]:
-        status, _, content = world.service.answer(SCOPE, f"AnyScaleFrontendService.{operation}", body)
+    async def answer(operation: str, body: bytes) -> tuple[int, Any]:
+        status, _, content = await world.service.answer(SCOPE, f"AnyScaleFrontendService.{operation}", body)
         return status, json.loads(content)
 
-    assert answer("DescribeScalableTargets", b'{"ServiceNamespace": "sagemaker"}') == (200, {"ScalableTargets": []})
-    status, error = answer("GetPredictiveScalingForecast", b"{}")
+    found = await answer("DescribeScalableTargets", b'{"ServiceNamespace": "sagemaker"}')
+    assert found == (200, {"ScalableTargets": []})
+    status, error = await answer("GetPredictiveScalingForecast", b"{}")
     assert (status, error["__type"]) == (400, "UnknownOperationException")
-    assert answer("DescribeScalableTargets", b"{")[1]["__type"] == "SerializationException"
+    assert (await answer("DescribeScalableTargets", b"{"))[1]["__type"] == "SerializationException"
 
 
 async def test_a_deleted_endpoint_has_no_targets(world: World) -> None:

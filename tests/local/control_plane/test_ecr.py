@@ -34,7 +34,7 @@ async def test_docker_is_asked_by_the_name_in_the_template(
 ) -> None:
     asked, name = [], unique("repository")
 
-    def has_image(image: str) -> bool | None:
+    async def has_image(image: str) -> bool | None:
         asked.append(image)
         return has
 

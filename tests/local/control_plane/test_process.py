@@ -100,7 +100,7 @@ def test_leaves_nothing_behind_when_it_is_stopped(
     assert worker["endpoint"] == endpoint.url
     assert alive(worker["pid"])
     endpoint.process.send_signal(number)
-    assert endpoint.process.wait(20) == 0
+    assert endpoint.process.wait(60) == 0
     eventually(lambda: not alive(worker["pid"]))
     assert not folder.exists()
     assert list(temporary.iterdir()) == []
@@ -134,7 +134,7 @@ def test_ends_when_its_parent_is_gone(tmp_path: Path, eventually: Any) -> None:
 
 def test_a_port_in_use_is_refused_in_one_sentence(control_plane: Any) -> None:
     answer = subprocess.run(
-        [COMMAND, "serve", "--port", str(control_plane.port)], capture_output=True, text=True, timeout=20, check=False
+        [COMMAND, "serve", "--port", str(control_plane.port)], capture_output=True, text=True, timeout=60, check=False
     )
     assert answer.returncode == 1
     assert answer.stderr == (
@@ -152,7 +152,7 @@ def test_a_port_in_use_is_refused_in_one_sentence(control_plane: Any) -> None:
 )
 def test_an_impossible_option_is_refused_in_one_sentence(options: list[str], message: str) -> None:
     answer = subprocess.run(
-        [COMMAND, "serve", "--port", "0", *options], capture_output=True, text=True, timeout=20, check=False
+        [COMMAND, "serve", "--port", "0", *options], capture_output=True, text=True, timeout=60, check=False
     )
     assert answer.returncode in (1, 2)
     assert message in answer.stderr
@@ -189,7 +189,7 @@ def test_stops_at_once_while_a_custom_resource_is_awaited(start_local: Any, tmp_
     endpoint = start_local(tmp_path / "log", "--no-servers", env={**os.environ, "TMPDIR": str(temporary)})
     pending_custom_resource(endpoint, eventually)
     endpoint.process.terminate()
-    assert endpoint.process.wait(10) == 0
+    assert endpoint.process.wait(60) == 0
     assert list(temporary.iterdir()) == []
 
 
@@ -208,7 +208,7 @@ def test_the_folder_of_one_that_was_killed_is_removed_by_the_next_and_no_other(
     (folder,) = set(temporary.iterdir()) - set(others)
     killed = start_local(tmp_path / "log2", "--no-servers", **settings)
     killed.process.kill()
-    killed.process.wait(10)
+    killed.process.wait(60)
     (left,) = set(temporary.iterdir()) - {*others, folder}
     assert (left / "tmp").is_dir()
     start_local(tmp_path / "log3", "--no-servers", **settings).stop()
@@ -231,7 +231,7 @@ def test_nobody_else_may_read_what_it_writes(start_local: Any, tmp_path: Path) -
 
 
 def test_help_tells_what_to_do_with_the_first_line() -> None:
-    answer = subprocess.run([COMMAND, "serve", "--help"], capture_output=True, text=True, timeout=20, check=True)
+    answer = subprocess.run([COMMAND, "serve", "--help"], capture_output=True, text=True, timeout=60, check=True)
     for expected in ("--port", "--root", "--json", "--no-servers", "--exit-with-parent", "shell command"):
         assert expected in answer.stdout
 
@@ -312,4 +312,4 @@ def test_a_signal_during_a_request_still_ends_it(start_local: Any, tmp_path: Pat
         connection.sendall(head.encode() + b"half")
         assert endpoint.client("sts").get_caller_identity()["Account"] == "000000000000"
         endpoint.process.terminate()
-        assert endpoint.process.wait(20) == 0
+        assert endpoint.process.wait(60) == 0

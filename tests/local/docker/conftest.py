@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import itertools
 import json
 import os
+import secrets
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,13 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from mme_local.hosting.spec import ContainerSpec
+from mme_local.servers.docker.client import Daemon, Docker
+from mme_local.servers.docker.server import DockerServer
 from mme_local.testing import LocalEndpoint
 
 from .images import derive, docker, make
+from .registry import Registry, serve
 
 ROLE = "arn:aws:iam::000000000000:role/Models"
 MEMORY_MIB = 192
@@ -47,6 +54,11 @@ class Images:
     model_inside: str
 
 
+@pytest.fixture(params=range(int(os.environ.get("MME_FAULT_TIMES", "1"))))
+def again(request: pytest.FixtureRequest) -> None:
+    """Have a test run ``MME_FAULT_TIMES`` times: what races does not lose every time."""
+
+
 @pytest.fixture(scope="session")
 def images(needs_docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     repository = f"mme-test-{os.getpid()}"
@@ -58,6 +70,19 @@ def images(needs_docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     derive(names.usual, names.model_inside, "ENV MODEL_INSIDE=yes")
     yield names
     docker("rmi", "--force", *vars(names).values())
+
+
+@pytest.fixture
+def registry(images: Images) -> Iterator[Registry]:
+    """One with an image that has no label."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        file = tarfile.TarInfo("file")
+        file.size = 16  # another layer each time, or it would not be pulled
+        tar.addfile(file, io.BytesIO(secrets.token_bytes(16)))
+    made = Registry(layer.getvalue(), {"who": "nobody"})
+    with serve(made):
+        yield made
 
 
 class Site:
@@ -100,7 +125,7 @@ class Site:
             found = self.sagemaker.describe_endpoint(EndpointName=endpoint)
             return found["EndpointStatus"] != "Creating" and found
 
-        found = self.eventually(described)
+        found = self.eventually(described, 180)
         return found["EndpointStatus"], found.get("FailureReason", "")
 
     def deploy(self, *containers: Mapping[str, Any], **options: Any) -> str:
@@ -139,7 +164,7 @@ class Site:
 
     def containers(self) -> list[str]:
         """The ids of its containers, running or not."""
-        return labelled("container", self.folder)
+        return _labelled("container", self.folder)
 
     def launchers(self) -> list[psutil.Process]:
         found = []
@@ -150,8 +175,12 @@ class Site:
         return found
 
 
-def labelled(kind: str, folder: str) -> list[str]:
-    """Containers or networks that were made for the local AWS with this working folder."""
+def labelled(folder: str) -> list[str]:
+    """The ids of containers, running or not, and networks that the local AWS with this working folder has made."""
+    return _labelled("container", folder) + _labelled("network", folder)
+
+
+def _labelled(kind: str, folder: str) -> list[str]:
     everything = ["--all"] if kind == "container" else []
     form = '{{.ID}} {{.Label "mme-local.owner"}}'
     lines = docker(kind, "ls", *everything, "--filter", "label=mme-local.owner", "--format", form).splitlines()
@@ -178,7 +207,7 @@ def site(
     folder = site.folder
     site.local.stop()
     assert site.local.process.returncode == 0
-    assert labelled("container", folder) + labelled("network", folder) == []
+    assert labelled(folder) == []
 
 
 @pytest.fixture(scope="session")
@@ -201,5 +230,45 @@ def own_site(
 
     yield start
     for site in started:
+        folder = site.folder
         site.local.process.kill()
         site.local.process.wait()
+        site.eventually(lambda folder=folder: labelled(folder) == [])
+
+
+RunOne = Callable[..., None]
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[Path]:
+    """Held, or whichever ``mme serve`` starts meanwhile removes our container as left behind."""
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield Path(file.name)
+
+
+@pytest.fixture
+def run_one(images: Images, lock: Path, tmp_path: Path) -> RunOne:
+    """Start a container with the model "a" in this process, and do something with it."""
+
+    def run(use: Callable[[DockerServer, Path], Any], *, near: bool) -> None:
+        instance = tmp_path / "i0"
+        model = instance / "models" / "a-0" / "model"
+        model.mkdir(parents=True)
+        (model / "name").write_text("a")
+        client = Docker(os.environ, lock)
+        client.daemon = Daemon(client.daemon.memory, client.daemon.gpus, near)
+
+        async def main() -> None:
+            server = DockerServer(ContainerSpec(images.usual, True), instance / "c0" / "0", client)
+            await server.start(120, instance / "models")
+            try:
+                await server.load("a", "a.tar.gz", model)
+                await use(server, instance)
+            finally:
+                await server.stop()
+            assert docker("network", "ls", "--quiet", "--filter", f"label={client.label}") == ""
+
+        anyio.run(main)
+
+    return run

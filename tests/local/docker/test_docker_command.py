@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
-import io
 import json
 import os
-import secrets
 import shutil
-import signal
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import anyio
 import psutil
 import pytest
 
-from mme_local.hosting.spec import ContainerSpec
 from mme_local.platform.utilization import Utilization
-from mme_local.servers.docker.client import Daemon, Docker
+from mme_local.servers.docker.client import Docker
+from mme_local.servers.docker.leftovers import owner
 from mme_local.servers.docker.server import DockerServer
 from mme_local.testing import LocalEndpoint
 
 from .conftest import Images, Site, labelled, multi_model
 from .images import docker
-from .registry import Registry, serve
+from .registry import Registry
 
 NOWHERE = {**os.environ, "DOCKER_HOST": "unix:///nowhere.sock"}
-
-
-@pytest.fixture
-def registry(images: Images) -> Iterator[Registry]:
-    """One with an image that has no label."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        file = tarfile.TarInfo("file")
-        file.size = 16  # another layer each time, or it would not be pulled
-        tar.addfile(file, io.BytesIO(secrets.token_bytes(16)))
-    made = Registry(layer.getvalue(), {"who": "nobody"})
-    with serve(made):
-        yield made
-
-
-def pulls(image: str) -> list[psutil.Process]:
-    found = psutil.process_iter(["cmdline"])
-    return [each for each in found if (each.info["cmdline"] or [])[1:2] == ["pull"] and image in each.info["cmdline"]]
 
 
 def test_an_image_is_pulled_before_its_labels_are_looked_at(site: Site, registry: Registry) -> None:
@@ -61,17 +37,6 @@ def test_an_image_is_pulled_before_its_labels_are_looked_at(site: Site, registry
     assert shown[-1] == "pulled image"
     site.delete(endpoint)
     docker("rmi", registry.image)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_no_pull_outlives_the_server(own_site: Callable[..., Site], registry: Registry, number: signal.Signals) -> None:
-    site = own_site()
-    site.start(site.model(multi_model(registry.image)))
-    assert registry.asked.wait(60)
-    assert pulls(registry.image)
-    site.local.process.send_signal(number)
-    site.local.process.wait(60)
-    site.eventually(lambda: not pulls(registry.image))
 
 
 def test_docker_is_run_with_the_users_own_settings(
@@ -91,7 +56,7 @@ def test_docker_is_run_with_the_users_own_settings(
     assert not [line for line in settings if "no-docker.sock" in line]
     folder = site.folder
     site.local.stop()
-    assert labelled("container", folder) + labelled("network", folder) == []
+    assert labelled(folder) == []
 
 
 def test_without_docker_calls_say_that_it_would_run_the_image(own_site: Callable[..., Site]) -> None:
@@ -102,6 +67,26 @@ def test_without_docker_calls_say_that_it_would_run_the_image(own_site: Callable
     assert "where Docker answers, it runs as it is, but docker version failed: " in refusal
 
 
+def test_a_container_that_dies_while_docker_is_away_comes_back_with_it(
+    own_site: Callable[..., Site], images: Images, tmp_path: Path
+) -> None:
+    away = tmp_path / "away"
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\n[ ! -e "{away}" ] || exit 1\nexec {shutil.which("docker")} "$@"\n')
+    program.chmod(0o755)
+    site = own_site(env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    site.put("a")
+    endpoint = site.deploy(multi_model(images.usual))
+    away.touch()
+    docker("kill", *site.containers())
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(site.call, endpoint, model="a")  # or it would be noticed by the health checks only
+        site.eventually(lambda: "server restart failed" in site.local.log.read_text(), 120)
+        away.unlink()
+        site.eventually(lambda: "server restarted" in site.local.log.read_text(), 120)
+    assert site.call(endpoint, model="a").startswith("a|")
+
+
 def test_without_docker_nothing_starts_that_always_needs_it(
     start_local: Callable[..., LocalEndpoint], tmp_path: Path
 ) -> None:
@@ -110,48 +95,13 @@ def test_without_docker_nothing_starts_that_always_needs_it(
 
 
 def test_always_runs_images_that_there_is_a_stand_in_for(own_site: Callable[..., Site], images: Images) -> None:
-    image = "registry/sagemaker-xgboost:mine"
+    image = f"mme-test-{os.getpid()}/sagemaker-xgboost:mine"
     docker("tag", images.usual, image)
     site = own_site("--docker", "always")
     site.put("a")
     assert site.call(site.deploy(multi_model(image)), model="a").startswith("a|a.tar.gz|/opt/ml/models/")
     site.local.stop()
     docker("rmi", image)
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> Iterator[Path]:
-    """Held, or whichever ``mme serve`` starts meanwhile removes our container as left behind."""
-    with (tmp_path / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield Path(file.name)
-
-
-@pytest.fixture
-def run_one(images: Images, lock: Path, tmp_path: Path) -> Callable[..., None]:
-    """Start a container with the model "a" in this process, and do something with it."""
-
-    def run(use: Callable[[DockerServer, Path], Any], *, near: bool) -> None:
-        instance = tmp_path / "i0"
-        model = instance / "models" / "a-0" / "model"
-        model.mkdir(parents=True)
-        (model / "name").write_text("a")
-        client = Docker(os.environ, lock)
-        client.daemon = Daemon(client.daemon.memory, client.daemon.gpus, near)
-
-        async def main() -> None:
-            server = DockerServer(ContainerSpec(images.usual, True), instance / "c0" / "0", client)
-            await server.start(30, instance / "models")
-            try:
-                await server.load("a", "a.tar.gz", model)
-                await use(server, instance)
-            finally:
-                await server.stop()
-            assert docker("network", "ls", "--quiet", "--filter", f"label={client.label}") == ""
-
-        anyio.run(main)
-
-    return run
 
 
 def test_a_daemon_in_a_machine_of_its_own_is_reached_by_a_port_of_the_loopback_device(
@@ -175,6 +125,19 @@ def test_who_starts_meanwhile_leaves_the_containers_of_the_living_alone(
         await server.invoke("a", "a.tar.gz", b"x", {})
 
     run_one(use, near=True)
+
+
+def test_what_another_removes_at_the_same_time_keeps_nothing_else(tmp_path: Path) -> None:
+    program, asked = tmp_path / "docker", tmp_path / "asked"
+    whose = owner(tmp_path / "lock")  # which is not there, as that of one that was killed
+    program.write_text(
+        f'#!/bin/sh\ncase "$2" in ls) echo "$1-1 {whose}"; echo "$1-2 {whose}" ;;\n'
+        f'rm) echo "$@" >> "{asked}"; exit 1 ;; esac\n'
+    )
+    program.chmod(0o755)
+    Docker({"PATH": str(tmp_path)}, tmp_path / "ours").remove_left_behind()
+    removals = [line.split()[-1] for line in asked.read_text().splitlines()]
+    assert removals == ["container-1", "container-2", "network-1", "network-2"]
 
 
 def test_what_a_container_takes_is_in_the_metrics_of_its_instance(run_one: Callable[..., None]) -> None:

@@ -75,7 +75,7 @@ def test_an_image_of_the_local_account_is_never_pulled(site: Site, repository: s
     site.delete(endpoint)
 
 
-def test_where_docker_does_not_answer_the_cdk_is_to_build_and_fail_by_it(tmp_path: Path) -> None:
+async def test_where_docker_does_not_answer_the_cdk_is_to_build_and_fail_by_it(tmp_path: Path) -> None:
     nowhere = Docker({"PATH": str(tmp_path)}, tmp_path / "lock")
-    assert Servers(nowhere).has("any") is False
-    assert Servers(None).has("any") is None
+    assert await Servers(nowhere).has("any") is False
+    assert await Servers(None).has("any") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import psutil
@@ -12,13 +12,20 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .conftest import Images, Site, labelled, multi_model
+from .registry import Registry
 
 StartSite = Callable[..., Site]
-TIMES = 3
+
+pytestmark = pytest.mark.usefixtures("again")
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 
 
-def busy(site: Site, images: Images) -> None:
-    """Have it start a container, load a model, and serve one with a program that does not heed SIGTERM."""
+def busy(site: Site, images: Images) -> str:
+    """Have it start a container, load a model, and serve one with a program that does not heed SIGTERM.
+
+    Returns:
+        The endpoint whose container is starting.
+    """
     site.put("a")
     site.put("slow", load_seconds="60")
     serving, loading = site.deploy_all(
@@ -34,44 +41,103 @@ def busy(site: Site, images: Images) -> None:
     threading.Thread(target=call, daemon=True).start()
     site.eventually(lambda: site.local.log.read_text().count('"downloaded"') == 2)
     before = site.launchers()
-    site.start(site.model(multi_model(images.usual, START_SECONDS="60")))
+    starting = site.start(site.model(multi_model(images.usual, START_SECONDS="60")))
     site.eventually(lambda: len(site.launchers()) > len(before))
+    return starting
 
 
-def nothing_left(folder: str) -> bool:
-    return labelled("container", folder) + labelled("network", folder) == []
+def pulling(site: Site, registry: Registry) -> str:
+    """Have it pull an image, of which the registry keeps a part back.
+
+    Returns:
+        The endpoint that waits for it.
+    """
+    waiting = site.start(site.model(multi_model(registry.image)))
+    assert registry.asked.wait(60)
+    assert pulls(registry.image)
+    return waiting
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-@pytest.mark.parametrize("time", range(TIMES))
-def test_nothing_outlives_the_server(own_site: StartSite, images: Images, number: signal.Signals, time: int) -> None:
+def pulls(image: str) -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline"])
+    return [each for each in found if (each.info["cmdline"] or [])[1:2] == ["pull"] and image in each.info["cmdline"]]
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    with suppress(psutil.NoSuchProcess):
+        for process in processes:
+            process.kill()
+
+
+@SIGNALS
+def test_nothing_outlives_the_server(own_site: StartSite, images: Images, number: signal.Signals) -> None:
     site = own_site()
     busy(site, images)
     folder = site.folder
     site.local.process.send_signal(number)
     site.local.process.wait(60)
-    site.eventually(lambda: nothing_left(folder))
+    site.eventually(lambda: labelled(folder) == [])
 
 
-def test_what_launchers_that_are_killed_leave_is_replaced(own_site: StartSite, images: Images) -> None:
+@SIGNALS
+def test_no_pull_outlives_the_server(own_site: StartSite, registry: Registry, number: signal.Signals) -> None:
     site = own_site()
-    site.deploy_all(*[[{"Image": images.model_inside}] for _ in range(TIMES)])
-    before = set(site.containers())
-    for launcher in site.launchers():
-        launcher.kill()
-    site.eventually(lambda: len(site.containers()) == TIMES and before.isdisjoint(site.containers()))
+    pulling(site, registry)
+    site.local.process.send_signal(number)
+    site.local.process.wait(60)
+    site.eventually(lambda: not pulls(registry.image))
+
+
+def test_what_killed_launchers_leave_is_removed_and_replaced(own_site: StartSite, images: Images) -> None:
+    site = own_site()
+    starting = busy(site, images)
+    before = set(labelled(site.folder))
+    kill(site.launchers())
+    assert site.settled(starting)[0] == "Failed"
+
+    def replaced() -> bool:
+        found = labelled(site.folder)
+        return len(found) == 4 and before.isdisjoint(found)  # two containers, each in a network of its own
+
+    site.eventually(replaced, 180)
+    site.local.stop()
+    assert labelled(site.folder) == []
+
+
+def test_a_pull_whose_launcher_is_killed_ends_and_fails_the_endpoint(site: Site, registry: Registry) -> None:
+    waiting = pulling(site, registry)
+    (pull,) = pulls(registry.image)
+    launcher = pull.parent()
+    assert launcher is not None
+    launcher.kill()
+    status, reason = site.settled(waiting)
+    assert status == "Failed"
+    assert f"image {registry.image} could not be pulled" in reason
+    assert not pulls(registry.image)
+    site.delete(waiting)
 
 
 def test_the_next_start_removes_what_was_killed_with_its_launchers(own_site: StartSite, images: Images) -> None:
     site = own_site()
     busy(site, images)
-    folder = site.folder
+    folder, server = site.folder, psutil.Process(site.local.process.pid)
+    launchers = site.launchers()
+    for process in (server, *launchers):
+        process.suspend()  # so that none sees another's end
+    kill(launchers)
+    # while the server holds its lock, nobody else that starts meanwhile removes anything
+    assert labelled(folder)
+    kill([server])
+    site.local.process.wait(60)
+    own_site()
+    site.eventually(lambda: labelled(folder) == [])
+
+
+def test_a_pull_that_was_killed_with_its_launcher_has_ended(own_site: StartSite, registry: Registry) -> None:
+    site = own_site()
+    pulling(site, registry)
     processes = [psutil.Process(site.local.process.pid), *site.launchers()]
     for process in processes:
-        process.suspend()  # so that none sees another's end
-    for process in processes:
-        process.kill()
-    site.local.process.wait(60)
-    assert not nothing_left(folder)
-    own_site()
-    site.eventually(lambda: nothing_left(folder))
+        process.suspend()
+    kill(processes)
+    site.eventually(lambda: not pulls(registry.image))

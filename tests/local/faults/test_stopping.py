@@ -24,7 +24,7 @@ from mme_local.testing import LocalEndpoint
 
 from .conftest import KINDS, Answer, Callers, Endpoint, Site
 
-STOP_SECONDS = 20
+STOP_SECONDS = 60
 MARK = "MME_FAULTS_MARK"
 CUT_OFF = (BotoCoreError, HTTPError)
 SERVERS = {"java", "tritonserver"}

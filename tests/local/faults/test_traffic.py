@@ -8,7 +8,8 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,8 +17,8 @@ from botocore.exceptions import ReadTimeoutError
 
 from .conftest import SERVERS, THIRD, Answer, Callers, Endpoint, Site
 
-SECONDS = float(os.environ.get("MME_FAULT_SECONDS", "20"))
-"""How long more models than fit are called: 60 is what it was tried with, the default is for every day."""
+LOADS = int(os.environ.get("MME_FAULT_LOADS", "8"))
+"""After how many loads of more models than fit there are enough: it was tried with 60, the default is for every day."""
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -27,7 +28,7 @@ def test_fifty_first_calls_at_once_are_one_download_and_one_load(shared: Callabl
     together = threading.Barrier(50)
 
     def call(number: int) -> Answer:
-        together.wait(10)
+        together.wait(60)
         return at.ask("first.tar.gz", number)
 
     with ThreadPoolExecutor(50) as pool:
@@ -38,7 +39,9 @@ def test_fifty_first_calls_at_once_are_one_download_and_one_load(shared: Callabl
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_more_models_than_fit_under_eight_callers_lose_no_request(endpoint: Callable[..., Endpoint], kind: str) -> None:
+def test_more_models_than_fit_under_eight_callers_lose_no_request(
+    site: Site, endpoint: Callable[..., Endpoint], eventually: Callable[..., Any], kind: str
+) -> None:
     at = endpoint(kind)
     models = [f"many{number}.tar.gz" for number in range(5)]
     at.add(*models, padding=THIRD)
@@ -47,13 +50,14 @@ def test_more_models_than_fit_under_eight_callers_lose_no_request(endpoint: Call
     def call(number: int) -> Answer:
         return at.ask(models[min(int(popular.expovariate(0.4)), len(models) - 1)], number)
 
+    def all_loads() -> int:
+        return int(site.local.log.read_text().count('"event": "loaded"'))
+
+    before = all_loads()
     with Callers(call, threads=8) as callers:
-        threading.Event().wait(SECONDS)
+        eventually(lambda: all_loads() - before >= LOADS, 300)
     assert not callers.failed, collections.Counter(callers.failed)
     loads = [record for model in models for record in at.events("loaded", model)]
-    unloads = [record for model in models for record in at.events("unloaded", model)]
-    print(f"{kind}: {callers.good} calls in {SECONDS} s, {len(loads)} loads, {len(unloads)} unloads")
-    assert callers.good >= SECONDS / 2
     assert max(record["loaded"] for record in loads) <= 3
     assert len(loads) > len(models)
 
@@ -65,9 +69,12 @@ def test_two_hundred_callers_get_an_answer_each_and_their_own(
     at = shared(kind)
     models = [f"busy{number}.tar.gz" for number in range(4)]
     at.add(*models)
-    with Callers(lambda number: at.ask(models[number % 4], number), threads=200) as callers:
-        eventually(lambda: len(callers.answers) >= 1000, 300)
-    assert not callers.failed, collections.Counter(callers.failed)
+    with ExitStack() as stack:
+        # each keeps to its model: a hundred calls of one may wait in Multi Model Server, which refuses more by 503
+        every = [stack.enter_context(Callers(partial(at.ask, model), threads=50)) for model in models]
+        eventually(lambda: sum(len(callers.answers) for callers in every) >= 1000, 300)
+    failed = [answer for callers in every for answer in callers.failed]
+    assert not failed, collections.Counter(failed)
 
 
 @pytest.mark.parametrize("kind", SERVERS)

@@ -7,6 +7,7 @@ import contextlib
 import io
 import itertools
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from mme_local.platform import LocalHosting, Settings
 from mme_local.platform.instance import ServerFactory
 from mme_local.servers.base import LoadError, OutOfMemory, ServerBroken, ServerError, ServerResponse, UnsupportedImage
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 class World:
@@ -240,7 +241,8 @@ def until_fixture() -> Until:
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MiniStack: its address."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # below those that the kernel gives to whoever asks for a free one meanwhile
+        probe.bind(("127.0.0.1", random.randint(20000, 30000)))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("ministack") / "log"
     settings = {
@@ -259,7 +261,7 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -270,7 +272,7 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 class Bucket:

@@ -177,7 +177,7 @@ async def test_a_body_of_25_megabytes_passes_and_one_byte_more_is_refused(at: En
 async def test_a_slow_load_is_not_ready_and_a_slow_container_a_model_error(
     hosted: Hosted, world: World, until: Until
 ) -> None:
-    at = hosted(settings=Settings(wait_timeout=0.2, invoke_timeout=0.05, publish_interval=3600))
+    at = hosted(settings=Settings(wait_timeout=0.2, invoke_timeout=0.5, publish_interval=3600))
     at.bucket.put_model("models/a.tar.gz", b"m")
     await at.hosting.deploy(at.spec())
     gate = world.load_gates["a.tar.gz"] = asyncio.Event()

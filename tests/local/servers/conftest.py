@@ -78,7 +78,7 @@ class Kit:
         return directory
 
     @staticmethod
-    def wait_until(condition: Callable[[], bool], timeout: float = 15) -> None:
+    def wait_until(condition: Callable[[], bool], timeout: float = 60) -> None:
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, "gave up waiting"

@@ -81,7 +81,7 @@ async def run_test(test: Test, answers: tuple[bytes | None, ...], kind: str) -> 
     family = listener.sockets[0].family
     connections = Connections(listener.sockets[0].getsockname(), lambda: socket.socket(family))
     try:
-        await asyncio.wait_for(test(connections, server), 10)
+        await asyncio.wait_for(test(connections, server), 60)
     finally:
         connections.close()
         listener.close()
@@ -90,7 +90,7 @@ async def run_test(test: Test, answers: tuple[bytes | None, ...], kind: str) -> 
     return server
 
 
-async def post(connections: Connections, body: bytes = b"x", seconds: float = 5) -> tuple[int, bytes]:
+async def post(connections: Connections, body: bytes = b"x", seconds: float = 30) -> tuple[int, bytes]:
     status, _, answer = await connections.post("/models/m/invoke", [("Accept", "*/*")], body, seconds)
     return status, answer
 

@@ -261,7 +261,7 @@ async def test_a_server_that_cannot_start_says_why_at_once(
     new_server: NewServer, kind: str, environment: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(ServerError, match=reason):
-        await asyncio.wait_for(new_server(kind, **environment).start(600), 20)
+        await asyncio.wait_for(new_server(kind, **environment).start(600), 120)
 
 
 async def test_a_server_that_is_late_is_stopped(kit: type[Kit], new_server: NewServer) -> None:

@@ -12,9 +12,11 @@ import shutil
 import socket
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import structlog
@@ -24,9 +26,11 @@ from mme_local.servers.base import ServerError
 from mme_local.servers.docker.leftovers import OWNER, is_left_behind, owner
 from mme_local.servers.process import Launch, ServerProcess, log_excerpt
 
+T = TypeVar("T")
+
 _log = structlog.get_logger("mme_local.platform")
 
-_SECONDS_TO_ANSWER = 10.0
+_SECONDS_TO_ANSWER = 30.0
 _PULL_POLL_SECONDS = 0.1
 _LAYER = re.compile(r"^(\w+): (Pull complete|Already exists)?", re.MULTILINE)
 
@@ -71,6 +75,7 @@ class Docker:
         self.environment = dict(environment)
         self.label = f"{OWNER}={owner(lock)}"
         self.memory = memory
+        self._threads = ThreadPoolExecutor(thread_name_prefix="mme-docker")
         self._pulling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def command(self, *arguments: str) -> list[str]:
@@ -89,11 +94,17 @@ class Docker:
             )
         except FileNotFoundError:
             raise ServerError("there is no docker command on the PATH") from None
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except OSError as error:
             raise ServerError(f"docker {arguments[0]} failed: {error}") from error
+        except subprocess.TimeoutExpired:
+            raise ServerError(f"docker {arguments[0]} did not answer within {_SECONDS_TO_ANSWER:g} seconds") from None
         if done.returncode != 0:
             raise ServerError(f"docker {arguments[0]} failed: {done.stderr.strip()}")
         return done.stdout
+
+    async def ask(self, question: Callable[..., T], *arguments: str) -> T:
+        """Have one of the methods that block answer on a thread, of which the rest of the process needs none."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, question, *arguments)
 
     def problem(self) -> str | None:
         """Why Docker can't be used here; None when it answers."""
@@ -130,7 +141,7 @@ class Docker:
             ServerError: It can't be pulled.
         """
         async with self._pulling[name]:
-            image = await asyncio.to_thread(self.image, name)
+            image = await self.ask(self.image, name)
             if image is None and name.startswith(LOCAL_REGISTRY):
                 raise ServerError(
                     f"image {name} is not on this machine, and no registry has it: `cdk deploy` builds it, by the"
@@ -138,7 +149,7 @@ class Docker:
                 )
             if image is None:
                 await self._pull(name, architecture, work_dir)
-                image = await asyncio.to_thread(self.image, name)
+                image = await self.ask(self.image, name)
         if image is None:
             raise ServerError(f"image {name} was pulled and is not there")
         return image
@@ -179,7 +190,8 @@ class Docker:
                 identifier, _, whose = line.partition(" ")
                 if is_left_behind(whose):
                     _log.info("removing what was left behind", kind=kind, id=identifier)
-                    self.run(kind, "rm", *(["--force"] if kind == "container" else []), identifier)
+                    with contextlib.suppress(ServerError):  # another process like ours may be about it, too
+                        self.run(kind, "rm", *(["--force"] if kind == "container" else []), identifier)
 
 
 def _has_address_in(subnets: Iterable[str]) -> bool:

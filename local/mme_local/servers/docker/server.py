@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mme_local.hosting.images import label_problem
 from mme_local.hosting.spec import SAFE_PORTS, ContainerSpec
-from mme_local.servers.base import ServerError
+from mme_local.servers.base import ServerError, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer
 from mme_local.servers.docker.client import Docker
 from mme_local.servers.docker.leftovers import IDENTITY
@@ -33,18 +33,29 @@ class DockerServer(HttpModelServer):
         container: The container.
         work_dir: Where its log and its id are.
         docker: Runs it.
+        no_stand_in: Why no other server runs it where Docker does not answer.
     """
 
-    def __init__(self, container: ContainerSpec, work_dir: Path, docker: Docker) -> None:
+    def __init__(
+        self, container: ContainerSpec, work_dir: Path, docker: Docker, *, no_stand_in: str | None = None
+    ) -> None:
         super().__init__(container, work_dir)
         self.title = f"The container of image {container.image}"
         self._docker = docker
+        self._no_stand_in = no_stand_in
         self._sends_target_model = container.multi_model
         self._port = container.port or PORT
         self._files: Path | None = None
+        self._name = ""
 
     async def start(self, timeout: float, files: Path | None = None) -> None:  # noqa: ASYNC109 - until the first ping
-        """See ``ContainerServer``; an image that is not on this machine is pulled before the time runs."""
+        """See ``ContainerServer``; an image that is not on this machine is pulled before the time runs.
+
+        Raises:
+            UnsupportedImage: Docker does not answer, and no other server runs the image.
+        """
+        if self._no_stand_in is not None and (problem := await self._docker.ask(self._docker.problem)) is not None:
+            raise UnsupportedImage(f"{self._no_stand_in}; where Docker answers, it runs as it is, but {problem}")
         self._files = files
         self.work_dir.mkdir(parents=True, exist_ok=True)
         await self._check_image()
@@ -72,9 +83,20 @@ class DockerServer(HttpModelServer):
                     raise
                 await self.stop()
 
+    async def _is_up(self) -> bool:
+        """See ``HttpModelServer``; until it runs, whoever has taken its port before may answer."""
+        if not await super()._is_up():
+            return False
+        form = ["--format", "{{.State.Running}}"]
+        try:
+            running = await self._docker.ask(self._docker.run, "container", "inspect", *form, "--", self._name)
+        except ServerError:  # it is not even created
+            return False
+        return running.strip() == "true"
+
     def _prepare(self) -> Launch:
         docker, near = self._docker, self._docker.daemon.near
-        name = f"mme-local-{secrets.token_hex(8)}"
+        name = self._name = f"mme-local-{secrets.token_hex(8)}"
         identity = self.work_dir / IDENTITY
         identity.unlink(missing_ok=True)
         self.log.unlink(missing_ok=True)

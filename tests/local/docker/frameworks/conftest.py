@@ -76,7 +76,7 @@ def site(
     yield site
     folder = site.folder
     site.local.stop()
-    site.eventually(lambda: labelled("container", folder) == [])  # or their images could not be removed
+    site.eventually(lambda: labelled(folder) == [])  # or their images could not be removed
 
 
 def invoke(site: Site, **call: Any) -> Any:
