@@ -1,4 +1,4 @@
-"""XGBoost for boosters alone: its estimators need scikit-learn, which takes four times as long to import as the rest."""
+"""XGBoost for boosters alone: its estimators need scikit-learn, which takes longer to import than all the rest."""
 
 from __future__ import annotations
 
