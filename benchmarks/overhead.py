@@ -1,4 +1,4 @@
-"""What the local endpoint adds to its model servers: latency, throughput, memory.
+"""What the local endpoint adds to its model servers: latency, throughput, processor time.
 
 Rounds through ``mme serve`` alternate with rounds straight to the very same server process, with the same HTTP client.
 """
@@ -32,7 +32,6 @@ SERVERS = {
 
 ROUNDS = 12
 CALLERS = 8
-COLD_CALLS = 3
 WARM_UP = 500
 
 Comparison = Callable[[Route, Route, dict[str, int]], Awaitable[dict[str, Any]]]
@@ -86,14 +85,6 @@ def throughput(
     return compare(servers, measure, warm_up)
 
 
-def growth(
-    *, sizes: tuple[int, ...] = (10, 1_000, 10_000), calls: int = 300, warm_up: int = WARM_UP
-) -> list[dict[str, Any]]:
-    """Calls of some models of more and more under one prefix, in milliseconds, and the memory of ``mme-local``."""
-    with tempfile.TemporaryDirectory() as folder, serve(Path(folder, "log.txt")) as local:
-        return asyncio.run(grow(local, sizes, calls, warm_up))
-
-
 def compare(servers: Iterable[str], measure: Comparison, warm_up: int) -> list[dict[str, Any]]:
     """Measure a model of each server both ways."""
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder, "log.txt")) as local:
@@ -136,38 +127,6 @@ def cpu_seconds(pid: int, *, whole: bool) -> float:
     process = psutil.Process(pid)
     times = [each.cpu_times() for each in (process, *(process.children(recursive=True) if whole else ()))]
     return float(sum(time.user + time.system for time in times))
-
-
-async def grow(local: Local, sizes: tuple[int, ...], calls: int, warm_up: int) -> list[dict[str, Any]]:
-    """Call some models of more and more under one prefix."""
-    sample_name = "house-price"
-    sample = find_sample(sample_name)
-    archive = pack(MODELS / sample["server"] / sample_name)
-    rows: list[dict[str, Any]] = [
-        {"models": 0, "first call": None, "later calls, p50": None, "mme-local, MB": local.megabytes}
-    ]
-    uploaded = 0
-    for size in sizes:
-        await asyncio.to_thread(local.upload, "many/", archive, uploaded, size)
-        uploaded = size
-        name = f"of-{size}"
-        with local.endpoint(name, "java", "many/"):
-            async with new_session() as session:
-                cold = []
-                for number in range(size - COLD_CALLS, size):
-                    route = endpoint_route(local, session, name, model(number), sample)
-                    cold += await route.seconds(1)
-                await route.seconds(warm_up)
-                warm = await route.seconds(calls)
-        rows.append(
-            {
-                "models": size,
-                "first call": 1000 * statistics.median(cold),
-                "later calls, p50": percentile(warm, 50),
-                "mme-local, MB": local.megabytes,
-            }
-        )
-    return rows
 
 
 def find_sample(name: str) -> dict[str, Any]:

@@ -17,13 +17,6 @@ SECTIONS = [
         {"rounds": 1},
     ),
     Section(
-        "apps",
-        "Many endpoints in an app",
-        f"Seconds for each bare endpoint, {synthesis.ENDPOINTS_OF_STACK} to a stack; the median of {synthesis.ROUNDS}.",
-        synthesis.many_rows,
-        {"counts": [1, 2], "rounds": 1},
-    ),
-    Section(
         "importing",
         "Importing the library",
         f"What it adds to an app that imports the same modules of aws_cdk, by `-X importtime`; the best of"
@@ -86,14 +79,6 @@ SECTIONS = [
         " with the work of the model and with the cores.",
         overhead.throughput,
         {"servers": ["Multi Model Server"], "rounds": 1, "seconds": 0.1, "warm_up": 1},
-    ),
-    Section(
-        "growth",
-        "Models under one prefix",
-        f"XGBoost, milliseconds: the first call of a model (median of {overhead.COLD_CALLS}) and the later ones,"
-        " through the endpoint; and the memory of the `mme-local` process itself.",
-        overhead.growth,
-        {"sizes": (3,), "calls": 2, "warm_up": 1},
     ),
     Section(
         "starting",

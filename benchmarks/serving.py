@@ -68,11 +68,6 @@ class Local:
     def _servers(self, program: str) -> list[psutil.Process]:
         return [process for process in self.process.children(recursive=True) if process.name() == program]
 
-    @property
-    def megabytes(self) -> float:
-        """The memory of the process itself, without the model servers."""
-        return float(self.process.memory_info().rss) / 1024**2
-
 
 @contextmanager
 def serve(log: Path) -> Iterator[Local]:

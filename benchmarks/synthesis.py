@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ from benchmarks.subjects import ACCOUNT, REGION, SUBJECTS, Subject
 from cdk_multi_model_endpoint import ModelStore
 
 ROUNDS = 7
-MANY = (1, 20, 60)
-ENDPOINTS_OF_STACK = 10
 MODULES = [
     "aws_applicationautoscaling",
     "aws_cloudwatch",
@@ -73,25 +70,9 @@ def rows(*, rounds: int = ROUNDS) -> list[dict[str, Any]]:
     seconds: dict[str, list[float]] = {name: [] for name in SUBJECTS}
     for _ in range(rounds):  # in turns, so that what else the machine does hits all alike
         for name, make in SUBJECTS.items():
-            seconds[name].append(_seconds(make, 1))
+            seconds[name].append(_seconds(make))
     return [
         {"subject": name, **counted, "seconds": statistics.median(seconds[name])} for name, counted in counts.items()
-    ]
-
-
-def many_rows(*, counts: Sequence[int] = MANY, rounds: int = ROUNDS) -> list[dict[str, Any]]:
-    """Apps of more and more bare endpoints, ten to a stack: what each takes must not rise."""
-    names = list(SUBJECTS)[:2]
-    seconds: dict[tuple[str, int], list[float]] = {(name, count): [] for count in counts for name in names}
-    for _ in range(rounds):
-        for (name, count), taken in seconds.items():
-            taken.append(_seconds(SUBJECTS[name], count))
-    return [
-        {
-            "endpoints": count,
-            **{f"seconds by endpoint, {name}": statistics.median(seconds[name, count]) / count for name in names},
-        }
-        for count in counts
     ]
 
 
@@ -134,14 +115,11 @@ def _place(name: str) -> tuple[cdk.Stack, str, ModelStore]:
     return stack, "Endpoint", ModelStore(stack, "Models")
 
 
-def _seconds(make: Subject, count: int) -> float:
+def _seconds(make: Subject) -> float:
     started = time.perf_counter()
     app = cdk.App()
-    for number in range(0, count, ENDPOINTS_OF_STACK):
-        stack = cdk.Stack(app, f"Stack{number}", env=cdk.Environment(account=ACCOUNT, region=REGION))
-        store = ModelStore(stack, "Models")
-        for endpoint in range(number, min(number + ENDPOINTS_OF_STACK, count)):
-            make(stack, f"Endpoint{endpoint}", store)
+    stack = cdk.Stack(app, "Stack", env=cdk.Environment(account=ACCOUNT, region=REGION))
+    make(stack, "Endpoint", ModelStore(stack, "Models"))
     app.synth()
     return time.perf_counter() - started
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -18,7 +18,7 @@ from mme_local.ministack.credentials import Credentials
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Answer = tuple[int, dict[str, str], bytes]
-Fields = Iterable[tuple[bytes, bytes]]
+Fields = Sequence[tuple[bytes, bytes]]
 
 _TO_PAGES = b"mme-local answers programs on this machine, not web pages; use http://127.0.0.1 or http://localhost\n"
 _WAY_IN = (
@@ -35,6 +35,7 @@ _FORM_HEAD = 64 * 1024
 # what callers are answered to; a second line of it could say otherwise than the one that was looked at
 _ONCE = (b"host", b"authorization", b"content-type", b"x-amz-date", b"x-amz-security-token", b"x-amz-target")
 _ONCE_PREFIX = b"x-amzn-sagemaker-"
+_TELLTALE = (b"origin", b"referer", b"sec-", b"host")
 
 
 class BodyTooLong(Exception):
@@ -74,11 +75,11 @@ class Door:
         return receive
 
     def _key(self, scope: Mapping[str, Any]) -> str:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         text = scope.get("query_string", b"").decode("latin-1")
         query = parse_qs(text, keep_blank_values=True) if text else {}
         # MiniStack's own reading, so that the key let in is the key that is used
-        return str(self._router.extract_access_key_id(headers, query))
+        return str(self._router.extract_access_key_id({"authorization": authorization}, query))
 
     def _known(self, key: str) -> bool:
         if secrets.compare_digest(key.encode(), self._own):
@@ -110,7 +111,7 @@ class Door:
 def bounded(headers: Fields, receive: Receive, limit: int) -> Receive:
     """A way to read a body that raises ``BodyTooLong`` once it is, or says that it will be, longer than this."""
     left = limit
-    said = int(next((value for name, value in headers if name == b"content-length"), b"0"))
+    said = int(dict(headers).get(b"content-length", b"0"))
 
     async def read() -> Message:
         nonlocal left
@@ -138,6 +139,8 @@ def _is_a_page(headers: Fields) -> bool:
     to point to 127.0.0.1 gives itself away as the host. Node's ``fetch`` sends one of these fields, too, in one form.
     """
     for name, value in headers:
+        if not name.startswith(_TELLTALE):
+            continue
         if name in (b"origin", b"referer"):
             return True
         if name.startswith(b"sec-") and (name, value) != (b"sec-fetch-mode", b"cors"):
@@ -150,6 +153,8 @@ def _is_a_page(headers: Fields) -> bool:
 
 
 def _repeated(headers: Fields) -> str | None:
+    if len(dict(headers)) == len(headers):
+        return None
     seen = set()
     for name, _ in headers:
         if name in _ONCE or name.startswith(_ONCE_PREFIX):

@@ -56,6 +56,8 @@ REGION = "us-east-1"
 _MAX_REQUEST = 70_000_000
 # most calls are over by then, and to watch one costs as much as to answer it
 _SECONDS_UNWATCHED = 0.1
+# what the data plane looks at, by how it begins
+_OF_CALLS = (b"content-type", b"accept", b"x-amzn-sagemaker-")
 
 # unlike any other start; a number follows, since the randomness of a UUID takes longer than the rest of a head
 _request_id_start = str(uuid.uuid4())[:24]
@@ -154,7 +156,11 @@ class Gateway:
         if self._iam is not None:
             await self._ministack.app(scope, _again(content), send)
             return
-        headers = {name.decode("latin-1"): self._decoded(value) for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): self._decoded(value)
+            for name, value in scope["headers"]
+            if name.startswith(_OF_CALLS)
+        }
         status, answer, body = await self._answer_call(call, headers, content)
         await _send(send, status, answer, body)
 

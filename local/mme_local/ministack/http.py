@@ -20,28 +20,17 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.parser = _Parser(self)
-        self._in_head = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
         joining = _Joining(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(cast("asyncio.Transport", joining))
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._in_head = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head, or a trailer."""
-        if self._in_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """The head is there: the request is answered from now on, unless it comes again without its offer."""
-        self._in_head = False
         if not self._offers():
             super().on_headers_complete()
+            self.headers = []  # for the trailers: the request has the list that was here
 
     def on_message_complete(self) -> None:
         """The body is there, or what httptools takes for it."""

@@ -12,6 +12,9 @@ Properties = Mapping[str, Any]
 MOST_BYTES = 32 * 1024**2
 """What an endpoint's log group may take, with what MiniStack keeps beside each event."""
 _BESIDE = 1000
+_ROOM = MOST_BYTES // 16
+"""What is free again when it was full, so that not each delivery to a full group has to look through it."""
+_TAKEN = "mmeLocalTaken"
 
 
 def do_as_cloudwatch_logs_does() -> None:
@@ -31,7 +34,10 @@ def _bound_log_groups(logs: Any) -> None:
         answer = put(request)
         name = str(request.get("logGroupName"))
         if name.startswith(log_group("")) and name in logs._log_groups:
-            _forget_oldest(logs, logs._log_groups[name]["streams"])
+            group = logs._log_groups[name]
+            group[_TAKEN] = group.get(_TAKEN, 0) + sum(map(_size, request.get("logEvents", ())))
+            if group[_TAKEN] > MOST_BYTES:
+                group[_TAKEN] = _forget_oldest(logs, group["streams"])
         return answer
 
     put_log_events.forgets = True  # type: ignore[attr-defined]
@@ -59,14 +65,19 @@ def _mend_the_type(logs: Any) -> None:
     handlers.update(create=create_group, update=update_group)
 
 
-def _forget_oldest(logs: Any, streams: dict[str, dict[str, Any]]) -> None:
-    room = MOST_BYTES
+def _size(event: Mapping[str, Any]) -> int:
+    return len(event.get("message", "")) + _BESIDE
+
+
+def _forget_oldest(logs: Any, streams: dict[str, dict[str, Any]]) -> int:
+    """Keep the newest events, and return what they take."""
+    room = most = MOST_BYTES - _ROOM
     for name, stream in sorted(streams.items(), key=lambda item: item[1]["lastEventTimestamp"] or 0, reverse=True):
         events = stream["events"]
         kept = len(events)
         while kept and room > 0:
             kept -= 1
-            room -= len(events[kept]["message"]) + _BESIDE
+            room -= _size(events[kept])
         for event in events[:kept]:
             logs._log_records.pop(event["eventId"], None)
         if events and kept == len(events):
@@ -74,3 +85,4 @@ def _forget_oldest(logs: Any, streams: dict[str, dict[str, Any]]) -> None:
         elif kept:
             # another list: who reads the old one goes on with it
             stream["events"] = events[kept:]
+    return most - room

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from mme_local.platform.failures import Failures, unexpected
 from mme_local.platform.loader import Loader
 from mme_local.platform.memory import Memory
 from mme_local.platform.metrics import VariantMetrics, microseconds
-from mme_local.platform.model import InstanceModel, State
+from mme_local.platform.model import RESIDENT, InstanceModel, State
 from mme_local.platform.settings import Settings
 from mme_local.servers.base import OutOfMemory
 
@@ -65,8 +65,11 @@ class ModelCache:
         self._memory = Memory(memory_budget, self._evict_one)
         self._keep = keep
         self._log = _log.bind(instance=label)
-        # In order of last use, least recent first.
-        self._models: OrderedDict[str, InstanceModel] = OrderedDict()
+        self._models: dict[str, InstanceModel] = {}
+        # The same by state, so that nothing looks through those on disk, of which there may be thousands, for those in
+        # memory; each in order of last use or, since then, of arrival there, least recent first.
+        self._by_state: dict[State, OrderedDict[str, InstanceModel]] = {state: OrderedDict() for state in State}
+        self._loaded = self._by_state[State.LOADED]
         self._trimming = False
         self._turns = asyncio.Semaphore(settings.parallel_loads)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -75,11 +78,11 @@ class ModelCache:
 
     def acquire_loaded(self, url: str) -> InstanceModel | None:
         """Return the model, marked as in use, if it is loaded; the whole warm path of the cache."""
-        model = self._models.get(url)
-        if model is None or model.state is not State.LOADED:
+        model = self._loaded.get(url)
+        if model is None:
             return None
         model.in_use += 1
-        self._models.move_to_end(url)
+        self._loaded.move_to_end(url)
         return model
 
     async def acquire(self, url: str, target_model: str) -> InstanceModel:
@@ -91,11 +94,11 @@ class ModelCache:
         deadline = time.monotonic() + self._settings.wait_timeout
         model = self._models.get(url)
         if model is None:
-            model = self._models[url] = InstanceModel(url, target_model)
+            model = self._models[url] = self._by_state[State.ABSENT][url] = InstanceModel(url, target_model)
         # Whoever waits is a user: nobody may evict the model between the end of its load and the waiter's turn.
         model.in_use += 1
         model.forsaken = False
-        self._models.move_to_end(url)
+        self._by_state[model.state].move_to_end(url)
         try:
             while model.state is not State.LOADED:
                 if model.loading is None:
@@ -156,7 +159,7 @@ class ModelCache:
     @property
     def loaded_count(self) -> int:
         """Number of models in the server's memory."""
-        return sum(1 for model in self._models.values() if model.state is State.LOADED)
+        return len(self._loaded)
 
     @property
     def disk_used(self) -> int:
@@ -165,14 +168,13 @@ class ModelCache:
 
     def forget_memory(self) -> None:
         """Take note that the server died: nothing is loaded any more, all files are still there."""
-        for model in self._models.values():
-            if model.state is State.LOADED:
-                self._to_disk_state(model)
+        for model in list(self._loaded.values()):
+            self._to_disk_state(model)
         self._memory.changed()
 
     async def evict_idle(self, keep: InstanceModel) -> int:
         """Unload every model that nobody uses, for a call that the server had no memory for; return how many."""
-        victims = [m for m in self._models.values() if m is not keep and m.state is State.LOADED and m.idle]
+        victims = [model for model in self._loaded.values() if model is not keep and model.idle]
         unloads = [self._start_unload(model) for model in victims]
         if unloads:
             self._log.info("evicted for an invocation", models=len(unloads), target_model=keep.target_model)
@@ -231,14 +233,14 @@ class ModelCache:
                 await self._load_into_room(model, error)
 
     async def _download(self, model: InstanceModel) -> None:
-        model.state = State.DOWNLOADING
+        self._set_state(model, State.DOWNLOADING)
         started = time.monotonic()
         try:
             model.directory, model.disk_bytes = await self._fetch(model)
-            model.state = State.ON_DISK
+            self._set_state(model, State.ON_DISK)
         finally:
             if model.state is State.DOWNLOADING:
-                model.state = State.ABSENT
+                self._set_state(model, State.ABSENT)
         seconds = time.monotonic() - started
         self._metrics.add("ModelDownloadingTime", microseconds(seconds))
         self._log.info("downloaded", target_model=model.target_model, bytes=model.disk_bytes, ms=round(seconds * 1e3))
@@ -256,10 +258,10 @@ class ModelCache:
 
     async def _load(self, model: InstanceModel) -> None:
         """Load a model for which memory is set aside; on any failure the memory is given back."""
-        model.state = State.LOADING
-        model.crowded = False
-        for other in self._residents(model):
-            model.crowded = other.crowded = True
+        model.crowded = self._others_in_memory(model)
+        for other in self._by_state[State.LOADING].values():
+            other.crowded = True
+        self._set_state(model, State.LOADING)
         started = time.monotonic()
         try:
             await self._loader.load(model)
@@ -270,7 +272,7 @@ class ModelCache:
             # Given up in the middle: the server may or may not hold it, so make sure that it does not.
             self._start_unload(model, hangs=True)
             raise
-        model.state = State.LOADED
+        self._set_state(model, State.LOADED)
         model.loads += 1
         seconds = time.monotonic() - started
         self._metrics.add("ModelLoadingTime", microseconds(seconds))
@@ -280,7 +282,7 @@ class ModelCache:
         """Load a model that the server had no memory for: unload others one by one, until it has or none is left."""
         async with self._memory.lane:
             while model.crowded:
-                if not await self._evict_one(f"{model.target_model} got 507") and any(self._residents(model)):
+                if not await self._evict_one(f"{model.target_model} got 507") and self._others_in_memory(model):
                     await self._memory.wait_for_room()
                     continue
                 await self._memory.make_room(model)
@@ -296,21 +298,26 @@ class ModelCache:
 
     def _to_disk_state(self, model: InstanceModel) -> None:
         """The model is not in memory: its files are what is left of it."""
-        model.state = State.ON_DISK
+        self._set_state(model, State.ON_DISK)
         self._memory.give_back(model)
 
-    def _residents(self, other_than: InstanceModel) -> Iterator[InstanceModel]:
-        return (model for model in self._models.values() if model is not other_than and model.resident)
+    def _set_state(self, model: InstanceModel, state: State) -> None:
+        del self._by_state[model.state][model.url]
+        model.state = state
+        self._by_state[state][model.url] = model
+
+    def _others_in_memory(self, model: InstanceModel) -> bool:
+        return sum(len(self._by_state[state]) for state in RESIDENT) > model.resident
 
     def _victim(self, state: State) -> InstanceModel | None:
-        return next((m for m in self._models.values() if m.state is state and m.idle and m.loading is None), None)
+        return next((m for m in self._by_state[state].values() if m.idle and m.loading is None), None)
 
     async def _evict_one(self, reason: str) -> bool:
         """Unload the least recently used model that nobody uses; False when there is none.
 
         An unload that is under way anyway is waited for first: it may make the room that is needed.
         """
-        under_way = [model.unloading for model in self._models.values() if model.unloading is not None]
+        under_way = [m.unloading for m in self._by_state[State.UNLOADING].values() if m.unloading is not None]
         if under_way:
             await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             return True
@@ -322,7 +329,7 @@ class ModelCache:
         return True
 
     def _start_unload(self, model: InstanceModel, *, delete: bool = False, hangs: bool = False) -> asyncio.Task[None]:
-        model.state = State.UNLOADING
+        self._set_state(model, State.UNLOADING)
         model.unloading = self._spawn(self._unload(model, delete, hangs))
         return model.unloading
 
@@ -373,7 +380,7 @@ class ModelCache:
     def _delete(self, model: InstanceModel) -> Future[None]:
         assert model.directory is not None
         deletion = self._disk.delete(model.directory, model.disk_bytes)
-        model.state = State.ABSENT
+        self._set_state(model, State.ABSENT)
         model.directory = None
         model.disk_bytes = 0
         return deletion
@@ -382,6 +389,7 @@ class ModelCache:
         """Drop the record of a model of which nothing is here: callers may ask for any number of absent ones."""
         if model.state is State.ABSENT and model.idle and model.loading is None:
             self._models.pop(model.url, None)
+            self._by_state[State.ABSENT].pop(model.url, None)
 
     def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.create_task(work)

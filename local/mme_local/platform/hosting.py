@@ -182,8 +182,6 @@ class LocalHosting:
                 self._fleets[endpoint_name] = new
             del self._handovers[endpoint_name]
             await self._retire(old if keep_new else new)
-            # what the retired fleet counted last belongs to the deployment
-            await self._publisher.flush()
 
     async def adjust(self, spec: EndpointSpec) -> None:
         """Apply changed weights and instance counts of the running configuration.
@@ -207,8 +205,6 @@ class LocalHosting:
             fleet = self._fleets.pop(endpoint_name, None)
             if fleet is not None:
                 await self._retire(fleet)
-                await self._publisher.flush()
-                self._publisher.forget(endpoint_name)
                 _log.info("removed", endpoint=endpoint_name)
 
     async def image_labels(self, image: str) -> Mapping[str, str] | None:
@@ -269,7 +265,7 @@ class LocalHosting:
             if self._closed:
                 raise ServerError("mme-local is stopping")
         except BaseException as error:
-            self._running.discard(fleet)
+            self._forget(fleet)
             await fleet.stop(drain=False)
             if isinstance(error, ServerError):
                 _log.error("deployment failed", endpoint=spec.name, config=spec.config_name, error=str(error))
@@ -287,22 +283,30 @@ class LocalHosting:
     async def _retire(self, fleet: Fleet) -> None:
         try:
             await fleet.stop(drain=True)
+            # what it counted last belongs to the deployment
+            await self._publisher.flush()
         finally:
-            self._running.discard(fleet)
-            self._utilization.forget(fleet.directory)
+            self._forget(fleet)
+
+    def _forget(self, fleet: Fleet) -> None:
+        self._running.discard(fleet)
+        self._utilization.forget(fleet.directory)
+        self._publisher.forget(variant.metrics for variant in fleet.variants.values())
 
     async def _measure(self) -> list[Gauge]:
-        loop = asyncio.get_running_loop()
+        fleets = [*self._fleets.values(), *(handover.new for handover in self._handovers.values())]
+        running = [(variant, i) for fleet in fleets for variant in fleet.variants.values() for i in variant.instances]
+        if not running:
+            return []
+        measured = await asyncio.get_running_loop().run_in_executor(
+            self._publishing, self._utilization.measure, {i.directory: i.disk.used for _, i in running}
+        )
         gauges: list[Gauge] = []
-        for fleet in [*self._fleets.values(), *(handover.new for handover in self._handovers.values())]:
-            for variant in fleet.variants.values():
-                for instance in list(variant.instances):
-                    measured = await loop.run_in_executor(
-                        self._publishing, self._utilization.measure, instance.directory, instance.disk.used
-                    )
-                    if instance.cache is not None:
-                        measured["LoadedModelCount"] = instance.cache.loaded_count
-                    gauges += [variant.metrics.gauge(name, value) for name, value in measured.items()]
+        for variant, instance in running:
+            metrics = measured[instance.directory]
+            if instance.cache is not None:
+                metrics["LoadedModelCount"] = instance.cache.loaded_count
+            gauges += [variant.metrics.gauge(name, value) for name, value in metrics.items()]
         return gauges
 
 

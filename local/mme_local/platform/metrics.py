@@ -139,7 +139,7 @@ class Publisher:
         self._executor = executor
         self._interval = interval
         self._gauges = gauges
-        self._variants: dict[tuple[str, str, str | None], VariantMetrics] = {}
+        self._variants: list[VariantMetrics] = []
         self._gauged_minute = -1
         self._clients: dict[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
@@ -148,18 +148,17 @@ class Publisher:
     def of(
         self, endpoint_name: str, variant_name: str, config_name: str | None = None, region: str = "us-east-1"
     ) -> VariantMetrics:
-        """Return the counters of a variant under a configuration, always the same ones."""
-        key = (endpoint_name, variant_name, config_name)
-        if key not in self._variants:
-            self._variants[key] = VariantMetrics(endpoint_name, variant_name, config_name, region)
+        """Return new counters, of a variant under a configuration, which are delivered until they are forgotten."""
+        variant = VariantMetrics(endpoint_name, variant_name, config_name, region)
+        self._variants.append(variant)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        return self._variants[key]
+        return variant
 
-    def forget(self, endpoint_name: str) -> None:
-        """Drop the counters of an endpoint that is gone."""
-        for key in [key for key in self._variants if key[0] == endpoint_name]:
-            del self._variants[key]
+    def forget(self, counted: Iterable[VariantMetrics]) -> None:
+        """Drop counters, with what was not delivered of them."""
+        gone = {id(variant) for variant in counted}
+        self._variants = [variant for variant in self._variants if id(variant) not in gone]
 
     async def flush(self) -> None:
         """Deliver everything counted so far; afterwards CloudWatch has it.
@@ -173,7 +172,7 @@ class Publisher:
             if minute != self._gauged_minute:
                 gauges = await self._gauges()
                 self._gauged_minute = minute if gauges else self._gauged_minute
-            taken = [(variant, variant.take()) for variant in self._variants.values()]
+            taken = [(variant, variant.take()) for variant in self._variants]
             data = [(v.region, INVOCATION_NAMESPACE, datum) for v, h in taken for datum in histogram_data(v, h)]
             data += [(gauge.region, INSTANCE_NAMESPACE, datum) for gauge in gauges for datum in gauge_data([gauge])]
             if not data:

@@ -28,6 +28,10 @@ class State(enum.Enum):
     UNLOADING = "unloading"
 
 
+RESIDENT = (State.LOADING, State.LOADED, State.UNLOADING)
+"""Where it takes memory in the server, or is about to."""
+
+
 @dataclass(eq=False)
 class InstanceModel:
     """A model of one instance.
@@ -82,4 +86,4 @@ class InstanceModel:
     @property
     def resident(self) -> bool:
         """Whether it takes memory in the server, or is about to."""
-        return self.state in (State.LOADING, State.LOADED, State.UNLOADING)
+        return self.state in RESIDENT

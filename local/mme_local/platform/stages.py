@@ -100,9 +100,8 @@ class _ServerStage(ABC):
         started = time.perf_counter()
         call.server_status = 0
         try:
-            async with asyncio.timeout(limit):
-                # Triton knows a model by what it was loaded as, so a call that spells it "/a" must not tell.
-                response = await supervisor.server.invoke(model.name, model.target_model, body, headers)
+            # Triton knows a model by what it was loaded as, so a call that spells it "/a" must not tell.
+            response = await supervisor.server.invoke(model.name, model.target_model, body, headers, limit)
             if supervisor.cut_off(generation):
                 raise _CutOff
         except TimeoutError:
@@ -120,10 +119,6 @@ class _ServerStage(ABC):
         except ServerError as error:
             if supervisor.cut_off(generation) or model.given_up == load:
                 raise _CutOff from error
-            if time.perf_counter() - started > 0.98 * limit:
-                # The server's own client gave up a moment before we did.
-                self._give_up(model, generation, load)
-                raise self._failures.invocation_timed_out() from error
             await supervisor.died(generation)
             raise self._failures.server_gone(error) from error
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -27,14 +27,21 @@ class Utilization:
         self._disk_budget = disk_budget
         self._cpu_before: dict[Path, tuple[float, dict[psutil.Process, float]]] = {}
 
-    def measure(self, directory: Path, disk_used: int) -> dict[str, float]:
-        """Return an instance's metrics by name; CPU from its second measurement on. Blocks for milliseconds.
+    def measure(self, instances: Mapping[Path, int]) -> dict[Path, dict[str, float]]:
+        """Return instances' metrics by name; CPU from their second measurement on. Blocks for milliseconds.
 
         ``CPUUtilization`` runs to 100 for each core, the others to 100.
+
+        Args:
+            instances: The instances' folders, and what is used of their disks.
         """
+        running = processes_of(instances)
+        return {folder: self._measured(folder, used, running[folder]) for folder, used in instances.items()}
+
+    def _measured(self, directory: Path, disk_used: int, processes: Iterable[psutil.Process]) -> dict[str, float]:
         cpu_seconds: dict[psutil.Process, float] = {}
         memory = 0
-        for process in processes_of(directory):
+        for process in processes:
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 cpu_seconds[process] = times.user + times.system
@@ -63,21 +70,29 @@ class Utilization:
         return shutil.disk_usage(directory).total
 
 
-def processes_of(directory: Path) -> Iterator[psutil.Process]:
-    """Yield our children that have a file below ``directory`` open, their descendants and containers."""
-    directory = directory.resolve()
+def processes_of(directories: Iterable[Path]) -> dict[Path, list[psutil.Process]]:
+    """Our children that have a file below each directory open, with their descendants, and its containers'."""
+    found: dict[Path, list[psutil.Process]] = {directory: [] for directory in directories}
+    resolved = {directory.resolve(): processes for directory, processes in found.items()}
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
-            if any(directory in Path(file.path).parents for file in child.open_files()):
-                yield child
-                yield from child.children(recursive=True)
-    yield from _in_containers(directory)
+            folders = {folder for file in child.open_files() for folder in Path(file.path).parents}
+            for directory in folders & resolved.keys():
+                resolved[directory] += [child, *child.children(recursive=True)]
+    _add_containers(resolved)
+    return found
 
 
-def _in_containers(directory: Path) -> Iterator[psutil.Process]:
-    identities = [file.read_text() for file in directory.glob(f"*/*/{IDENTITY}")]
+def _add_containers(found: Mapping[Path, list[psutil.Process]]) -> None:
+    identities = {
+        identity: processes
+        for directory, processes in found.items()
+        for file in directory.glob(f"*/*/{IDENTITY}")
+        if (identity := file.read_text())
+    }
     for pid in psutil.pids() if identities else ():
         with contextlib.suppress(OSError, psutil.Error):
             groups = Path(f"/proc/{pid}/cgroup").read_text()
-            if any(identity and identity in groups for identity in identities):
-                yield psutil.Process(pid)
+            for identity, processes in identities.items():
+                if identity in groups:
+                    processes.append(psutil.Process(pid))

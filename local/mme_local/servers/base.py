@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+INVOKE_SECONDS = 60.0
+"""What SageMaker gives a container to answer."""
+
 
 class ServerError(Exception):
     """A model server could not be started, or did not answer."""
@@ -100,9 +103,12 @@ class ContainerServer(Protocol):
     async def abandon(self, name: str) -> None:
         """Unload a model that does not answer, with what runs it; ``ServerBroken`` when that takes a new server."""
 
-    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def invoke(
+        self, name: str, target_model: str, body: bytes, headers: Mapping[str, str], seconds: float = INVOKE_SECONDS
+    ) -> ServerResponse:
         """Send one request to a loaded model and return its answer, whatever its status.
 
+        ``TimeoutError`` when there is none within ``seconds``.
         ``ServerError`` when the server did not answer at all, ``ServerBroken`` when it will answer no more, or wrong,
         ``ModelDied`` when it is the model that won't.
         """

@@ -48,7 +48,11 @@ class Connections:
             ValueError: A header has a line break.
         """
         head = _head(path, headers, len(body))
-        connection = self._idle.pop() if self._idle else await self._connect()
+        if self._idle:
+            connection = self._idle.pop()
+        else:
+            async with asyncio.timeout(seconds):
+                connection = await self._connect()
         connection.path = path
         try:
             answer = await connection.send(head, body, seconds)

@@ -16,16 +16,16 @@ from multidict import CIMultiDict
 
 from mme_local.hosting.headers import CUSTOM_ATTRIBUTES, TARGET_MODEL_SENT
 from mme_local.hosting.spec import ContainerSpec
-from mme_local.servers.base import LoadError, OutOfMemory, ServerError, ServerResponse
+from mme_local.servers.base import INVOKE_SECONDS, LoadError, OutOfMemory, ServerError, ServerResponse
 from mme_local.servers.connections import Connections
 from mme_local.servers.process import PORT, Launch, ServerProcess, log_excerpt, shorten
 
 _REQUEST_HEADERS = frozenset({"content-type", "accept", CUSTOM_ATTRIBUTES})
 _RESPONSE_HEADERS = frozenset({b"content-type", CUSTOM_ATTRIBUTES.encode()})
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 _PING = aiohttp.ClientTimeout(total=2)
 _LOAD = aiohttp.ClientTimeout(total=360)
-_INVOKE_SECONDS = 60.0
 _PING_INTERVAL = 0.05
 _LEFTOVER_SECONDS = 5.0
 
@@ -186,7 +186,9 @@ class HttpModelServer(ABC):
             self._connections.close(self._path(name))
         await self.unload(name)
 
-    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def invoke(
+        self, name: str, target_model: str, body: bytes, headers: Mapping[str, str], seconds: float = INVOKE_SECONDS
+    ) -> ServerResponse:
         """See ``ContainerServer``; response headers can be read in any case."""
         if self._connections is None:
             raise ServerError(f"{self.title} is not running")
@@ -194,9 +196,9 @@ class HttpModelServer(ABC):
         if self._sends_target_model:
             forwarded[TARGET_MODEL_SENT] = target_model
         try:
-            status, answered, answer = await self._connections.post(
-                self._path(name), forwarded.items(), body, _INVOKE_SECONDS
-            )
+            status, answered, answer = await self._connections.post(self._path(name), forwarded.items(), body, seconds)
+        except TimeoutError:
+            raise
         except OSError as error:
             raise ServerError(f"{self.title} did not answer: {_reason(error)}") from error
         known = CIMultiDict(
@@ -221,7 +223,7 @@ class HttpModelServer(ABC):
 
 def model_key(name: str) -> str:
     """The name as the server knows it: neither of the two decodes ``%20`` and the like in a path as one expects."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else hashlib.sha256(name.encode()).hexdigest()
+    return name if _PLAIN_NAME.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()
 
 
 def _reason(error: BaseException) -> str:

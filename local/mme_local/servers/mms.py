@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from mme_local.hosting.spec import ContainerSpec
-from mme_local.servers.base import ModelDied, ServerError, ServerResponse, UnsupportedImage
+from mme_local.servers.base import INVOKE_SECONDS, ModelDied, ServerError, ServerResponse, UnsupportedImage
 from mme_local.servers.contract import HttpModelServer, model_key
 from mme_local.servers.handlers import MODEL_DIRECTORY, in_model
 from mme_local.servers.process import Launch, container_environment, scratch_folder
@@ -173,9 +173,11 @@ class MultiModelServer(HttpModelServer):
                 )
         await super().load(name, target_model, directory)
 
-    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def invoke(
+        self, name: str, target_model: str, body: bytes, headers: Mapping[str, str], seconds: float = INVOKE_SECONDS
+    ) -> ServerResponse:
         """See ``ContainerServer``; of a worker's two processes the server starts only one again, the second."""
-        response = await super().invoke(name, target_model, body, headers)
+        response = await super().invoke(name, target_model, body, headers, seconds)
         if response.status >= 500 and b'"message": "Worker died."' in response.body:
             raise ModelDied(response)
         return response

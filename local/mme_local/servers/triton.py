@@ -23,7 +23,14 @@ import aiohttp
 import psutil
 
 from mme_local.hosting.spec import ContainerSpec
-from mme_local.servers.base import LoadError, ServerBroken, ServerError, ServerResponse, UnsupportedImage
+from mme_local.servers.base import (
+    INVOKE_SECONDS,
+    LoadError,
+    ServerBroken,
+    ServerError,
+    ServerResponse,
+    UnsupportedImage,
+)
 from mme_local.servers.contract import HttpModelServer
 from mme_local.servers.lanes import separate_session
 from mme_local.servers.process import PORT, Launch, LaunchRefused, container_environment, scratch_folder
@@ -156,13 +163,15 @@ class TritonServer(HttpModelServer):
         """See ``ContainerServer``: to unload a model Triton waits for its calls to end, and everybody for Triton."""
         raise ServerBroken("Triton can't unload a model that does not answer")
 
-    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def invoke(
+        self, name: str, target_model: str, body: bytes, headers: Mapping[str, str], seconds: float = INVOKE_SECONDS
+    ) -> ServerResponse:
         """See ``ContainerServer``.
 
         The Python backend gives up a model's process when it has heard nothing of it for a second, dead or just slow on
         a busy machine. It never starts another, and takes a late answer for that to the next call.
         """
-        response = await super().invoke(name, target_model, body, headers)
+        response = await super().invoke(name, target_model, body, headers, seconds)
         if response.status == 400 and _GAVE_UP.search(response.body):
             died = await asyncio.to_thread(self._lost_a_model)
             raise ServerBroken(response.body.decode(errors="replace"), response if died else None)

@@ -143,9 +143,9 @@ def test_what_another_removes_at_the_same_time_keeps_nothing_else(tmp_path: Path
 def test_what_a_container_takes_is_in_the_metrics_of_its_instance(run_one: Callable[..., None]) -> None:
     async def use(server: DockerServer, instance: Path) -> None:
         utilization = Utilization(None)
-        before = utilization.measure(instance, 0)["MemoryUtilization"]
+        before = utilization.measure({instance: 0})[instance]["MemoryUtilization"]
         await server.invoke("a", "a.tar.gz", b'{"do": "allocate", "mib": 300}', {})
-        grown = utilization.measure(instance, 0)["MemoryUtilization"] - before
+        grown = utilization.measure({instance: 0})[instance]["MemoryUtilization"] - before
         assert grown * psutil.virtual_memory().total / 100 > 290 * 1024**2
 
     run_one(use, near=True)

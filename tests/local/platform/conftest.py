@@ -25,7 +25,15 @@ import pytest
 from mme_local.hosting.spec import ContainerSpec, EndpointSpec, VariantSpec
 from mme_local.platform import LocalHosting, Settings
 from mme_local.platform.instance import ServerFactory
-from mme_local.servers.base import LoadError, OutOfMemory, ServerBroken, ServerError, ServerResponse, UnsupportedImage
+from mme_local.servers.base import (
+    INVOKE_SECONDS,
+    LoadError,
+    OutOfMemory,
+    ServerBroken,
+    ServerError,
+    ServerResponse,
+    UnsupportedImage,
+)
 
 DEADLINE = 60.0
 
@@ -170,7 +178,13 @@ class FakeServer:
         if cut.is_set():
             raise ServerError("the server closed the connection")
 
-    async def invoke(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
+    async def invoke(
+        self, name: str, target_model: str, body: bytes, headers: Mapping[str, str], seconds: float = INVOKE_SECONDS
+    ) -> ServerResponse:
+        async with asyncio.timeout(seconds):
+            return await self._answer(name, target_model, body, headers)
+
+    async def _answer(self, name: str, target_model: str, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         world = self.world
         self._must_be_up()
         self.invocations += 1

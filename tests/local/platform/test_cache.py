@@ -577,3 +577,25 @@ async def test_counts_downloads_loads_and_unloads_in_microseconds(rig: Rig) -> N
     counted = {name: sum(h.values()) for name, h in rig.metrics.histograms.items()}
     assert counted == {"ModelDownloadingTime": 2, "ModelLoadingTime": 2, "ModelUnloadingTime": 1}
     assert collections.Counter(rig.world.unloads) == {"a": 1}
+
+
+async def test_a_load_looks_at_no_more_models_when_more_are_on_disk(
+    rigged: Rigged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    class Watched(InstanceModel):
+        def __getattribute__(self, name: str) -> Any:
+            nonlocal looks
+            looks += name == "state"
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr("mme_local.platform.cache.InstanceModel", Watched)
+    rig = await rigged(memory=120)
+    counts = []
+    for number in range(60):
+        looks = 0
+        await rig.call(f"{number}-100")
+        counts.append(looks)
+    assert len(rig.world.unloads) == 59
+    assert counts[59] == counts[9]

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,15 +182,45 @@ def test_processes_are_found_by_the_folder_of_their_log(tmp_path: Path) -> None:
                 command = [sys.executable, "-c", program]
                 processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True))
         pids = [(process.pid, int(stdout.readline())) for process in processes if (stdout := process.stdout)]
-        assert {p.pid for p in processes_of(inside)} == set(pids[0])
+        assert {p.pid for p in processes_of([inside])[inside]} == set(pids[0])
         utilization = Utilization(1000)
-        first = utilization.measure(inside, 250)
+        first = utilization.measure({inside: 250})[inside]
         assert set(first) == {"MemoryUtilization", "DiskUtilization"}
         assert first["DiskUtilization"] == 25
         assert 0 < first["MemoryUtilization"] < 50
-        assert utilization.measure(inside, 250)["CPUUtilization"] >= 0
+        assert utilization.measure({inside: 250})[inside]["CPUUtilization"] >= 0
     finally:
         for process in processes:
             for child in psutil.Process(process.pid).children():
                 child.kill()
             process.communicate(timeout=10)
+
+
+async def test_all_instances_are_measured_in_one_look_at_the_processes(
+    at: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[list[Path]] = []
+
+    def counted(directories: Iterable[Path]) -> Any:
+        looks.append(list(directories))
+        return processes_of(looks[-1])
+
+    monkeypatch.setattr("mme_local.platform.utilization.processes_of", counted)
+    for name in ("one", "two"):
+        await at.hosting.deploy(at.spec(at.variant(instance_count=2), name=name))
+    gauges = await at.hosting._measure()
+    assert [len(look) for look in looks] == [4]
+    loaded = sorted(gauge.endpoint_name for gauge in gauges if gauge.name == "LoadedModelCount")
+    assert loaded == ["one", "one", "two", "two"]
+
+
+async def test_counters_of_a_configuration_that_is_gone_are_delivered_and_dropped(at: Endpoints, read: Read) -> None:
+    at.bucket.put_model("models/a.tar.gz", b"m")
+    for number in range(3):
+        await at.hosting.deploy(at.spec(name="renewed", config=f"config-{number}"))
+        await at.invoke(name="renewed")
+    assert [counted.config_name for counted in at.hosting._publisher._variants] == ["config-2"]
+    assert read("Invocations", "renewed")["Sum"] == 2
+    await at.hosting.remove("renewed")
+    assert at.hosting._publisher._variants == []
+    assert read("Invocations", "renewed")["Sum"] == 3

@@ -94,7 +94,9 @@ class Models:
 
     def workers(self) -> list[psutil.Process]:
         (instance,) = self._at.hosting._fleets["demo"].variants["A"].instances
-        return [process for process in processes_of(instance.directory) if self._is_worker(process)]
+        return [
+            process for process in processes_of([instance.directory])[instance.directory] if self._is_worker(process)
+        ]
 
     def _is_worker(self, process: psutil.Process) -> bool:
         try:

@@ -89,7 +89,7 @@ async def test_real_models_answer_through_cold_calls_an_eviction_and_a_kill(host
     assert instance.cache is not None
     assert instance.cache.loaded_count == 1, "it took the place of the other"
 
-    _, *server = list(processes_of(instance.directory))  # the first one is the launcher of the others
+    _, *server = processes_of([instance.directory])[instance.directory]  # the first one is the launcher of the others
     for process in server:
         with contextlib.suppress(psutil.NoSuchProcess):  # gone with the one before it
             process.kill()

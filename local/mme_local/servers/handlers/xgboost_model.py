@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse  # type: ignore[import-untyped]
-import xgboost
 
 from mme_local.servers.handlers import recordio
 from mme_local.servers.handlers.frame import framed
+from mme_local.servers.handlers.lean_xgboost import xgboost
 
 _CSV = ("text/csv", "csv")
 _LIBSVM = ("text/libsvm", "text/x-libsvm", "libsvm")
