@@ -27,6 +27,7 @@ from mme_local.platform.request import Invocation
 from mme_local.platform.settings import Settings
 from mme_local.platform.utilization import Utilization
 from mme_local.servers.base import ContainerServer, ServerError
+from mme_local.servers.process import end_all
 
 _log = structlog.get_logger("mme_local.platform")
 
@@ -250,6 +251,7 @@ class LocalHosting:
             # A deployment under way has just lost its servers; let it clean up.
             async with change:
                 pass
+        await asyncio.to_thread(end_all)
         for executor in (self._executor, self._publishing):
             executor.shutdown(wait=False, cancel_futures=True)
 

@@ -61,6 +61,9 @@ class Launch:
         return self.socket is None and self.address is None
 
 
+_running: set[ServerProcess] = set()
+
+
 class ServerProcess:
     """A running server under its launcher (see ``launch.py``). All methods block; none for long but ``end``."""
 
@@ -87,6 +90,7 @@ class ServerProcess:
                     env=dict(launch.environment),
                     start_new_session=True,  # Ctrl-C at our terminal is ours to handle
                 )
+            _running.add(self)
             ours.settimeout(_LAUNCH_TIMEOUT)
             with ours.makefile("rb") as answers:
                 answer = answers.readline().decode()
@@ -137,6 +141,13 @@ class ServerProcess:
                 complete=False,
                 seconds=launcher.CLEAN_UP_SECONDS,
             )
+        _running.discard(self)
+
+
+def end_all() -> None:
+    """End every server, and wait for those that are ended by somebody who was told to wait no longer."""
+    for process in list(_running):
+        process.end()
 
 
 def log_excerpt(log: Path, size: int = 3000) -> str:

@@ -79,6 +79,16 @@ def test_nothing_outlives_the_server(own_site: StartSite, images: Images, number
     site.eventually(lambda: labelled(folder) == [])
 
 
+def test_a_server_ends_when_what_it_was_removing_is_gone(own_site: StartSite, images: Images) -> None:
+    site = own_site()
+    site.put("a")
+    endpoint = site.deploy(multi_model(images.usual, STUBBORN="yes"))
+    assert site.call(endpoint, model="a").startswith("a|")
+    site.delete(endpoint)
+    site.local.stop()
+    assert labelled(site.folder) == []
+
+
 @SIGNALS
 def test_no_pull_outlives_the_server(own_site: StartSite, registry: Registry, number: signal.Signals) -> None:
     site = own_site()
