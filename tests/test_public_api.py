@@ -23,6 +23,7 @@ NAMES = [
     "InvalidEndpointError",
     "InvocationHttpResponseCode",
     "MetricOptions",
+    "ModelApprovals",
     "ModelStore",
     "ModelUploads",
     "MultiModelContainer",

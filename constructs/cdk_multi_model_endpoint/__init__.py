@@ -7,6 +7,7 @@ from ._endpoint.imported import ImportedEndpoint
 from ._images.image import InferenceImage
 from ._images.sources import AssetOptions, BoundImage
 from ._images.triton import TritonSettings
+from ._models.approvals import ModelApprovals
 from ._models.store import ModelStore
 from ._models.stored_model import ModelUploads, StoredModel
 from ._rules.errors import InvalidEndpointError
@@ -29,6 +30,7 @@ __all__ = [
     "InvalidEndpointError",
     "InvocationHttpResponseCode",
     "MetricOptions",
+    "ModelApprovals",
     "ModelStore",
     "ModelUploads",
     "MultiModelContainer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -27,6 +28,7 @@ from multi_model_endpoint.artifacts import (
 )
 from multi_model_endpoint.artifacts.alias_names import FOLDER
 
+from .approvals import ModelApprovals, approval_problems
 from .asset import packed_in_assembly
 from .bucket import bucket_problems, bucket_warnings, key_problems, place_problems
 from .deployed_aliases import DeployedAliases, alias_pattern_problems
@@ -243,6 +245,58 @@ class ModelStore(PlacedConstruct):
                 artifacts[name] = artifact
         raise_if_any(where, problems)
         return {name: self._add(name, artifact, check_layout) for name, artifact in artifacts.items()}
+
+    @checked
+    def publish_on_approval(
+        self, model_package_group: str, *, source: s3.IBucket, name: str | None = None, alias: str | None = None
+    ) -> ModelApprovals:
+        """Take in each model that is approved in SageMaker's Model Registry, and move an alias to it.
+
+        When the approval status of a version becomes ``Approved``, a function copies its artifact under the name that
+        ``mme push`` would give it, ``{name}-{hash}.tar.gz``, and has the alias name it. An alias that was moved after
+        the approval stays where it is, and so does one whose version is rejected later. An artifact that can't be a
+        model, or is too large, goes to the construct's ``dead_letters`` after two more attempts: it and the tar in it
+        must fit into 10 GiB, and be read within 15 minutes. Layouts are not checked.
+
+        Example:
+            ```python
+            training = s3.Bucket.from_bucket_name(self, "Training", "sagemaker-us-east-1-123456789012")
+            store.publish_on_approval("churn", source=training)
+            ```
+
+        Args:
+            model_package_group: The group's name.
+            source: The bucket that the artifacts of its versions are in; the function may read all of it, and use its
+                key as far as the CDK knows it.
+            name: What to call the models. Left out, like the group.
+            alias: What names the one that was approved last. Left out, ``{name}@approved``.
+
+        Returns:
+            The rule and the function, and the queue for what failed.
+
+        Raises:
+            InvalidEndpointError: If the name or the alias can't be one, or the group was given before.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-approve.html
+        """
+        name = model_package_group if name is None else name
+        alias = f"{name}@approved" if alias is None else alias
+        problems = [*validate.model_name("name", name), *approval_problems(model_package_group, alias)]
+        approvals = cast(Construct | None, self.node.try_find_child("Approvals"))
+        if approvals is not None and approvals.node.try_find_child(model_package_group) is not None:
+            problems.append(f"model_package_group must be new in this store, got {model_package_group!r} a second time")
+        raise_if_any(self, problems)
+        return ModelApprovals(
+            approvals or Construct(self, "Approvals"),
+            model_package_group,
+            model_package_group=model_package_group,
+            bucket=self.bucket,
+            prefix=self.prefix,
+            name=name,
+            alias=alias,
+            source=source,
+            encryption_key=self._encryption_key,
+        )
 
     @checked
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:

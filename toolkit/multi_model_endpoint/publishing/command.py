@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from multi_model_endpoint.aliases import Aliases, check_alias
 from multi_model_endpoint.artifacts import InvalidModelError, packed
+from multi_model_endpoint.registries import fetched, is_mlflow
 from multi_model_endpoint.store_url import StoreUrl
 
 from .plan import Planned, find_sources, plan
@@ -73,7 +74,7 @@ def _interruptible() -> Iterator[None]:
 
 
 @click.command()
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.argument("destination", metavar="S3_URL", callback=_destination)
 @click.option("--name", help="What to call the one model. Default: like its directory or archive.")
 @click.option("--folder", help="What to put before the names, as tenant_a in tenant_a/resnet.")
@@ -81,7 +82,8 @@ def _interruptible() -> Iterator[None]:
 @click.option(
     "--framework",
     type=click.Choice([*FRAMEWORKS]),
-    help="Check the models' layouts as this framework's image loads them. Default: no check.",
+    help="Check the models' layouts as this framework's image loads them. Default: no check. An MLflow model is packed "
+    "for it; default: by the model's flavours.",
 )
 @click.option(
     "--jobs", default=4, show_default=True, type=click.IntRange(min=1), help="How many models to upload at a time."
@@ -96,7 +98,7 @@ def _interruptible() -> Iterator[None]:
 @click.option("--dry-run", is_flag=True, help="Say what would be uploaded, and upload nothing.")
 @_interruptible()
 def push(
-    sources: tuple[Path, ...],
+    sources: tuple[str, ...],
     destination: StoreUrl,
     name: str | None,
     folder: str | None,
@@ -108,9 +110,10 @@ def push(
 ) -> None:
     """Upload models under S3_URL, s3://bucket/prefix/, named as the constructs' add_model names them.
 
-    A SOURCE is a model's directory or .tar.gz file. What is there already is neither uploaded again nor overwritten;
-    an interrupted push goes on where it was when it is run again. Credentials, region and endpoint are found as the
-    AWS CLI finds them, so with the variables that serve prints it works on the local endpoint.
+    A SOURCE is a model's directory or .tar.gz file, or an MLflow model: mlflow:models:/churn@champion. What is there
+    already is neither uploaded again nor overwritten; an interrupted push goes on where it was when it is run again.
+    Credentials, region and endpoint are found as the AWS CLI finds them, so with the variables that serve prints it
+    works on the local endpoint.
 
     The target models are printed on standard output, one a line; everything else goes to standard error. The exit
     status is 1 when something was not uploaded, and then only what is there is printed. Aliases are set last, and only
@@ -119,12 +122,15 @@ def push(
     for option, given in (("--name", name is not None), ("--alias", bool(aliases))):
         if given and (each or len(sources) > 1):
             raise click.UsageError(f"{option} is for a single model")
+    if each and any(map(is_mlflow, sources)):
+        raise click.UsageError("--each is for folders of models, not for MLflow's")
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
+        local, frameworks = _local(sources, framework, console)
         models, warnings = plan(
-            find_sources(sources, name=name, folder=folder, each=each),
+            find_sources(local, name=name, folder=folder, each=each),
             destination,
-            None if framework is None else FRAMEWORKS[framework],
+            lambda path: FRAMEWORKS.get(frameworks.get(path, framework) or ""),
         )
     except InvalidModelError as error:
         lines = "".join(f"\n  - {problem}" for problem in error.problems)
@@ -145,6 +151,21 @@ def push(
         except (BotoCoreError, ClientError) as error:
             raise click.ClickException(f"alias {alias!r} was not set: {_words(error, destination)}") from None
         console.print(f"alias {alias}: {before.target_model if before else '(new)'} -> {models[0].target_model}")
+
+
+def _local(sources: Sequence[str], framework: str | None, console: Console) -> tuple[list[Path], dict[Path, str]]:
+    """Where the sources are on this machine until the command ends, and the frameworks that some were packed for."""
+    paths, frameworks = [], {}
+    for source in sources:
+        path = Path(source)
+        if is_mlflow(source):
+            model = click.get_current_context().with_resource(fetched(source, framework))
+            for warning in model.warnings:
+                console.print(f"warning: {warning}")
+            path = model.path
+            frameworks[path] = model.framework
+        paths.append(path)
+    return paths, frameworks
 
 
 def _push(

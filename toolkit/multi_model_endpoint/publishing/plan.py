@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +62,15 @@ def find_sources(sources: Sequence[Path], *, name: str | None, folder: str | Non
     return found
 
 
-def plan(models: dict[str, Path], destination: StoreUrl, family: str | None) -> tuple[list[Planned], list[str]]:
+def plan(
+    models: dict[str, Path], destination: StoreUrl, family: Callable[[Path], str | None]
+) -> tuple[list[Planned], list[str]]:
     """Check all models and name them by content.
+
+    Args:
+        models: Where they are, by name.
+        destination: Where they go.
+        family: By a model's path: of the image that its layout is checked for, or None.
 
     Returns:
         The models, and what their layouts' checks warn of.
@@ -82,7 +89,7 @@ def plan(models: dict[str, Path], destination: StoreUrl, family: str | None) -> 
         digest, contents = inspected
         target = target_model(name, digest)
         own += object_key_problems("name", len(destination.prefix) + len(target))
-        findings = check_layout(contents, ModelServer(family))
+        findings = check_layout(contents, ModelServer(family(models[name])))
         problems += _named(name, [*own, *findings.problems])
         warnings += _named(name, [message for _, message in findings.warnings])
         planned.append(Planned(models[name], target, digest, contents.size))

@@ -1,0 +1,1 @@
+"""Programs that deployments bring to AWS Lambda."""
