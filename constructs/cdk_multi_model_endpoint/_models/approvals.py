@@ -6,17 +6,15 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 import multi_model_endpoint
@@ -25,9 +23,12 @@ from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias
 from .keys import DECRYPT, ENCRYPT, grant_key
 from .permission import Permission
 
+if TYPE_CHECKING:
+    from aws_cdk import aws_sqs as sqs
+
 _PROGRAM = Path(__file__).parent / "functions" / "publish_approved.py"
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-_TIMEOUT = cdk.Duration.minutes(15)
+_TIMEOUT_MINUTES = 15
 _MEMORY_MIB = 1769
 """What gives a function one whole processor: unzipping and digesting take no more.
 
@@ -68,6 +69,8 @@ class ModelApprovals(Construct):
         source: s3.IBucket,
         encryption_key: kms.IKey | None,
     ) -> None:
+        from aws_cdk import aws_sqs as sqs  # what few need does not slow the start of every app
+
         super().__init__(scope, construct_id)
         self._bucket = bucket
         self._models = f"{prefix}{name}-*"
@@ -99,7 +102,7 @@ class ModelApprovals(Construct):
             runtime=lambda_.Runtime.PYTHON_3_14,
             role=role,
             environment=environment,
-            timeout=_TIMEOUT,
+            timeout=cdk.Duration.minutes(_TIMEOUT_MINUTES),
             memory_size=_MEMORY_MIB,
             ephemeral_storage_size=cdk.Size.gibibytes(_DISK_GIB),
             log_group=self.log_group,
@@ -107,6 +110,8 @@ class ModelApprovals(Construct):
         )
 
     def _create_rule(self, model_package_group: str) -> events.Rule:
+        from aws_cdk import aws_events_targets as targets
+
         return events.Rule(
             self,
             "Rule",
