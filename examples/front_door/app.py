@@ -44,7 +44,7 @@ def function(
     return lambda_.Function(
         stack,
         name,
-        runtime=lambda_.Runtime.PYTHON_3_13,
+        runtime=lambda_.Runtime.PYTHON_3_14,
         architecture=lambda_.Architecture.ARM_64,
         code=lambda_.Code.from_asset(str(code), exclude=["__pycache__"]),
         handler=handler,
@@ -104,7 +104,7 @@ api.add_routes(
 cdk.CfnOutput(stack, "Url", value=api.api_endpoint)
 cdk.CfnOutput(stack, "ApiId", value=api.api_id)
 cdk.CfnOutput(stack, "KeysTable", value=keys.table_name)
-cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
+cdk.CfnOutput(stack, "CallLog", value=front_door.log_group.log_group_name)
 cdk.CfnOutput(stack, "ModelStoreUrl", value=store.url)
 
 app.synth()
