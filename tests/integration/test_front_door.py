@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import sysconfig
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -99,3 +102,19 @@ def test_each_call_is_a_line_in_the_log(call: Call, account: Account, eventually
         return [json.loads(event["message"]) for event in found]
 
     eventually(lambda: ("tenant_b/price", 200) in [(line["alias"], line["status"]) for line in lines()])
+
+
+def test_the_function_has_all_that_its_runtime_has_not(account: Account) -> None:
+    (asset,) = {path.parent for path in account.output.glob("*/front_door.py")}
+    assert not list(account.output.rglob("__pycache__"))
+    environment = {
+        # without the start-up files that editable installs go by
+        "PYTHONPATH": f"{asset}:{sysconfig.get_path('purelib')}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "ENDPOINT_NAME": "endpoint",
+        "MODELS": "s3://bucket/models/",
+    }
+    program = "import front_door, sys; print(sys.modules['multi_model_endpoint'].__file__)"
+    command = [sys.executable, "-B", "-S", "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(asset / "multi_model_endpoint" / "__init__.py")

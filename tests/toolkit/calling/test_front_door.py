@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import io
 import json
 import logging
 import sys
@@ -23,7 +24,6 @@ from botocore.exceptions import (
 )
 
 from multi_model_endpoint.aliases import InvalidAliasError
-from multi_model_endpoint.calling.call_log import LOGGER
 
 from .conftest import DENIED, NOT_READY, STORE, VALIDATION, Clock, Reply, Service, _Server, refusal
 
@@ -37,32 +37,32 @@ class Context:
         return 1000
 
 
-@pytest.fixture
-def function(server: _Server, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+@pytest.fixture(scope="module")
+def function(server: _Server, root: Path) -> Iterator[ModuleType]:
     """The module, which makes its client with what Lambda has in the environment."""
-    environment = {
-        "ENDPOINT_NAME": "endpoint",
-        "MODELS": STORE,
-        "AWS_ENDPOINT_URL": server.url,
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     program = root / "examples" / "front_door" / "function" / "front_door.py"
     spec = importlib.util.spec_from_file_location("front_door", program)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    environment = {
+        "ENDPOINT_NAME": "endpoint",
+        "MODELS": STORE,
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "dont_write_bytecode", True)  # what lies there goes into the asset
+        spec.loader.exec_module(module)
     yield module
-    calls = logging.getLogger(LOGGER)
-    calls.handlers.clear()
-    calls.propagate = True
-    calls.setLevel(logging.NOTSET)
+    for handler in _own_handlers(module):
+        module.calls.removeHandler(handler)
+    module.calls.propagate = True
+    module.calls.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
@@ -107,11 +107,11 @@ def test_text_is_sent_as_it_came(function: ModuleType, call: Call, service: Serv
 
 
 def test_the_types_are_passed_on(function: ModuleType, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, str] = {}
-    events = function.client.boto3_client.meta.events
-    events.register("before-send.sagemaker-runtime", lambda request, **_: seen.update(request.headers.items()))
+    invoke = Mock(wraps=function.client.invoke)
+    monkeypatch.setattr(function.client, "invoke", invoke)
     call(content_type="text/csv", accept="application/json")
-    assert (seen["Content-Type"], seen["Accept"]) == (b"text/csv", b"application/json")
+    assert invoke.call_args.kwargs["content_type"] == "text/csv"
+    assert invoke.call_args.kwargs["accept"] == "application/json"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_is_no_alias_of_the_tenant_is_not_there(call: Call, service: Servic
 
 def test_an_alias_that_may_not_be_read_is_not_there(call: Call, service: Service) -> None:
     service.alias = lambda _name: DENIED
-    assert call()["statusCode"] == 404
+    assert call("denied")["statusCode"] == 404
 
 
 @pytest.mark.parametrize("tenant", ["", "..", "tenant_a/.."])
@@ -212,13 +212,15 @@ def test_nobodys_answer_has_a_status(
 
 
 def test_an_alias_that_names_no_model_is_the_apps_fault(call: Call, service: Service) -> None:
-    service.names(**{"tenant_a/churn": "nonsense"})
+    service.names(**{"tenant_a/wrong": "nonsense"})
     with pytest.raises(InvalidAliasError):
-        call()
+        call("wrong")
 
 
-def test_what_is_too_large_is_refused(function: ModuleType, call: Call, service: Service) -> None:
-    function.MOST_BYTES = 3  # type: ignore[attr-defined]
+def test_what_is_too_large_is_refused(
+    function: ModuleType, call: Call, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(function, "MOST_BYTES", 3)
     assert call(body=b"1234")["statusCode"] == 413
     assert service.invoked == []
     service.replies(Reply(body=b"1234"))
@@ -231,7 +233,15 @@ def test_a_missing_permission_is_the_apps_fault(call: Call, service: Service) ->
         call()
 
 
-def test_each_call_is_a_line_of_json(capsys: pytest.CaptureFixture[str], call: Call) -> None:
+def test_each_call_is_a_line_of_json(function: ModuleType, call: Call) -> None:
+    (handler,) = _own_handlers(function)
+    written = io.StringIO()
+    before = handler.setStream(written)
     call()
-    (line,) = capsys.readouterr().err.splitlines()
-    assert json.loads(line)["alias"] == "tenant_a/churn"
+    handler.setStream(before)
+    assert json.loads(written.getvalue())["alias"] == "tenant_a/churn"
+
+
+def _own_handlers(function: ModuleType) -> list[Any]:
+    """Those of the call log that are not pytest's."""
+    return [handler for handler in function.calls.handlers if type(handler) is logging.StreamHandler]
