@@ -87,8 +87,8 @@ def _refused(error: ClientError, name: str) -> dict[str, Any]:
         # who may not list the aliases hears no more of one that is not there
         return _message(404, f"there is no model {name!r}")
     if code == "ModelError":
-        original: Any = error.response
-        return _failed(original["OriginalStatusCode"], original["OriginalMessage"])
+        said: Any = error.response
+        return _failed(said.get("OriginalStatusCode", 0), said.get("OriginalMessage", ""))
     if code == "ModelNotReadyException":
         return _message(503, "the model is still being loaded", retry_after=5)
     if status == 429 or "Throttl" in code:

@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,11 +31,14 @@ from .conftest import DENIED, NOT_READY, STORE, VALIDATION, Clock, Reply, Servic
 Call = Callable[..., dict[str, Any]]
 
 
+@dataclass
 class Context:
-    """Of a function that has a second left."""
+    """Of a function that has so much time left."""
+
+    seconds: int = 60
 
     def get_remaining_time_in_millis(self) -> int:
-        return 1000
+        return self.seconds * 1000
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +75,7 @@ def call(function: ModuleType, service: Service, hurried: None) -> Call:
     service.names(**{"tenant_a/churn": "tenant_a/churn-1.tar.gz", "tenant_b/churn": "tenant_b/churn-1.tar.gz"})
 
     def call(
-        alias: str = "churn", body: bytes = b"3,95", *, tenant: str = "tenant_a", **headers: str
+        alias: str = "churn", body: bytes = b"3,95", *, tenant: str = "tenant_a", seconds: int = 60, **headers: str
     ) -> dict[str, Any]:
         event = {
             "requestContext": {"authorizer": {"lambda": {"tenant": tenant}}},
@@ -80,7 +84,7 @@ def call(function: ModuleType, service: Service, hurried: None) -> Call:
             "body": base64.b64encode(body).decode(),
             "isBase64Encoded": True,
         }
-        answer: dict[str, Any] = function.handler(event, Context())
+        answer: dict[str, Any] = function.handler(event, Context(seconds))
         return answer
 
     return call
@@ -174,7 +178,7 @@ def test_what_went_wrong_to_the_end_has_its_status(
     call: Call, service: Service, clock: Clock, reply: Reply, status: int, retry_after: str | None
 ) -> None:
     def model(_model: str, _body: bytes) -> Reply:
-        clock.now += 0.9
+        clock.now += 60
         return reply
 
     service.model = model
@@ -192,7 +196,7 @@ def test_a_callers_mistake_is_explained_and_a_models_bug_is_not(call: Call, serv
 
 def test_what_takes_too_long_ends_before_the_function_does(call: Call, service: Service) -> None:
     service.replies(Reply(until=service.closing))
-    assert call()["statusCode"] == 504
+    assert call(seconds=1)["statusCode"] == 504
 
 
 @pytest.mark.parametrize(
