@@ -104,7 +104,8 @@ def _failed(status: int, message: str) -> dict[str, Any]:
     """What to say when the container has answered with an error."""
     if 400 <= status < 500:
         return _message(status, message)
-    if status in (503, 507):
+    # "Prediction failed" is Multi Model Server's 503 for an exception in the model's own code
+    if status in (503, 507) and "Prediction failed" not in message:
         return _message(503, "the model has no room or no worker", retry_after=5)
     return _message(502, "the model failed")
 

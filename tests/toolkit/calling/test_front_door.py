@@ -166,6 +166,7 @@ MODEL_ERROR = {"OriginalMessage": "as the model says"}
         (refusal(424, "ModelError", OriginalStatusCode=500, **MODEL_ERROR), 502, None),
         (refusal(424, "ModelError", OriginalStatusCode=0, **MODEL_ERROR), 502, None),
         (refusal(424, "ModelError", OriginalStatusCode=507, **MODEL_ERROR), 503, "5"),
+        (refusal(424, "ModelError", OriginalStatusCode=503, OriginalMessage="Prediction failed"), 502, None),
         (NOT_READY, 503, "5"),
         (refusal(400, "ThrottlingException"), 429, "1"),
         (refusal(429, "TooManyRequestsException"), 429, "1"),

@@ -46,6 +46,7 @@ FINAL = [
     refusal(424, "ModelError", OriginalStatusCode=400, OriginalMessage=""),
     refusal(424, "ModelError", OriginalStatusCode=415, OriginalMessage=""),
     refusal(424, "ModelError", OriginalStatusCode=500, OriginalMessage=""),
+    refusal(424, "ModelError", OriginalStatusCode=503, OriginalMessage='{"code": 503, "message": "Prediction failed"}'),
 ]
 
 
@@ -70,6 +71,16 @@ def test_what_the_next_attempt_would_answer_too_is_raised_at_once(
     assert caught.value.response["Error"]["Code"] == reply.error
     assert "reached max retries" not in str(caught.value)
     assert service.invoked == [MODEL]
+
+
+def test_what_a_container_goes_on_to_answer_is_raised_long_before_the_end(
+    service: Service, client: MultiModelClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multi_model_endpoint.calling.retries._FIRST_SECONDS", 0.001)
+    service.model = lambda _model, _body: refusal(424, "ModelError", OriginalStatusCode=507, OriginalMessage="")
+    with pytest.raises(ClientError, match="reached max retries: 7"):
+        client.invoke(MODEL, b"x", timeout=600)
+    assert service.invoked == [MODEL] * 8
 
 
 @pytest.mark.parametrize("reply", TWICE_MAYBE, ids=named)

@@ -24,12 +24,14 @@ class Call:
 
     Attributes:
         attempts: How many requests were made so far.
+        failed_in_container: How many of them a container in trouble has answered.
     """
 
     def __init__(self, timeout: float, *, idempotent: bool) -> None:
         self.timeout = timeout
         self.idempotent = idempotent
         self.attempts = 0
+        self.failed_in_container = 0
         self._began = monotonic()
 
     @property
@@ -49,7 +51,7 @@ class Call:
 
     def may_repeat(self, failure: Failure) -> bool:
         """Whether a request that failed so may be sent again."""
-        return failure is Failure.NOT_EXECUTED or (failure is Failure.MAYBE_EXECUTED and self.idempotent)
+        return failure is Failure.NOT_EXECUTED or (failure is not Failure.FINAL and self.idempotent)
 
 
 _given: ContextVar[Call | None] = ContextVar("given", default=None)

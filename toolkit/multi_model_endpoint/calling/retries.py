@@ -20,6 +20,7 @@ _FIRST_SECONDS = 0.1  # twice as long after each attempt
 _MOST_SECONDS = 5.0
 _CHUNK = 64 * 1024
 _TOO_LATE = 0.05
+_MOST_IN_CONTAINER = 8
 _CALL = "multi_model_endpoint.call"
 
 
@@ -67,9 +68,10 @@ class Retries:
         metadata.pop("MaxAttemptsReached", None)  # botocore's own handler allows one
         if http.status_code >= 300:
             failure = failure_in(http.status_code, answer)
-            if call.may_repeat(failure) and _too_late(call):
+            pause = self._pause(failure, attempts, call)
+            if pause is None and call.may_repeat(failure):
                 metadata["MaxAttemptsReached"] = True
-            return self._pause(failure, attempts, call)
+            return pause
         if isinstance(answer.get("Body"), StreamingBody):
             try:
                 body = _read(http, answer["Body"], call, self._read)
@@ -83,7 +85,8 @@ class Retries:
         return None
 
     def _pause(self, failure: Failure, attempts: int, call: Call) -> float | None:
-        if not call.may_repeat(failure) or _too_late(call):
+        call.failed_in_container += failure is Failure.IN_CONTAINER
+        if not call.may_repeat(failure) or call.failed_in_container == _MOST_IN_CONTAINER or _too_late(call):
             return None
         most = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(attempts - 1, 10))
         # A last attempt just before the end rather than none at all

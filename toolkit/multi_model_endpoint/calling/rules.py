@@ -22,6 +22,7 @@ class Failure(Enum):
     FINAL = "sending it again would not help"
     NOT_EXECUTED = "sending it again does no harm"
     MAYBE_EXECUTED = "sending it again may execute it twice"
+    IN_CONTAINER = "so it may, and what does not pass soon is likely to be the container's answer to this request"
 
 
 _NOT_CONNECTED = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
@@ -40,6 +41,8 @@ _THROTTLED = {
 _TRANSIENT = {500, 502, 503, 504, 530}
 # No answer at all, no worker to take it, no memory for it: what AWS passes on of a container in trouble
 _TRANSIENT_IN_CONTAINER = {0, 503, 507}
+# Multi Model Server's 503 for an exception of the model's own code
+_EXCEPTION_IN_MODEL = "Prediction failed"
 
 
 def failure_of(exception: Exception) -> Failure:
@@ -56,6 +59,9 @@ def failure_in(status: int, answer: Mapping[str, Any]) -> Failure:
     code = answer.get("Error", {}).get("Code")
     if status == 429 or code in _THROTTLED:
         return Failure.NOT_EXECUTED
-    if status in _TRANSIENT or (code == "ModelError" and answer.get("OriginalStatusCode") in _TRANSIENT_IN_CONTAINER):
+    if status in _TRANSIENT:
         return Failure.MAYBE_EXECUTED
+    if code == "ModelError" and answer.get("OriginalStatusCode") in _TRANSIENT_IN_CONTAINER:
+        said = answer.get("OriginalMessage") or ""
+        return Failure.FINAL if _EXCEPTION_IN_MODEL in said else Failure.IN_CONTAINER
     return Failure.FINAL
