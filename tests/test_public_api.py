@@ -18,6 +18,7 @@ NAMES = [
     "DataCapture",
     "DeploymentPolicy",
     "EndpointMonitoring",
+    "EndpointWarmUp",
     "ImportedEndpoint",
     "InferenceImage",
     "InvalidEndpointError",
@@ -36,6 +37,7 @@ NAMES = [
     "TritonSettings",
     "VariantMetrics",
     "VariantOptions",
+    "WarmUpCall",
 ]
 
 

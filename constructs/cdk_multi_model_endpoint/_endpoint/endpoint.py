@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -33,6 +34,7 @@ from .network import Network, check_network
 from .pipeline import Pipeline
 from .role import ExecutionRole, log_group_name
 from .rollback import RollbackAlarms
+from .warming import EndpointWarmUp, WarmUpCall
 
 
 @jsii.implements(iam.IGrantable, ec2.IConnectable)
@@ -357,6 +359,52 @@ class MultiModelEndpoint(InvocableEndpoint):
             variants=self.variants,
             alarm_topic=alarm_topic,
             thresholds=AlarmThresholds() if thresholds is None else thresholds,
+        )
+
+    @checked
+    def warm_up(
+        self,
+        construct_id: str,
+        calls: Sequence[WarmUpCall],
+        *,
+        schedule: events.Schedule | None = None,
+        timeout: cdk.Duration | None = None,
+    ) -> EndpointWarmUp:
+        """Load models before anybody waits for them: after each update of the endpoint, and again by a schedule.
+
+        A Lambda function makes the calls, on every variant, when the endpoint runs under another configuration, when
+        the calls have changed, and by the schedule; many at a time, as many as it takes to reach every instance with a
+        probability of 99 percent if each went to a random one. The deployment waits for it, so that the models are
+        loaded when it is done. A call that fails is logged, and fails no deployment.
+
+        SageMaker keeps no model loaded for that, and lets no call choose its instance: it sends calls to an instance
+        that holds the model, and to others when there are many. What does not fit into memory is unloaded again, the
+        first of the calls first.
+
+        Example:
+            ```python
+            endpoint.warm_up(
+                "WarmUp",
+                [WarmUpCall(churn, "1,2,3", "text/csv")],
+                schedule=events.Schedule.rate(cdk.Duration.minutes(15)),
+            )
+            ```
+
+        Args:
+            construct_id: The id of what is made. Models that need other schedules are warmed up by another one.
+            calls: One for each model or more, the most important model last.
+            schedule: When to call again, for models that were unloaded meanwhile and instances that scaling has added.
+                Left out, only updates make calls.
+            timeout: After what the function gives up and the deployment goes on, 1 to 15 minutes. Left out, 15, which
+                is the longest that Lambda has. Models that are still being loaded are asked again until then.
+
+        Raises:
+            InvalidEndpointError: If there are no calls, or more than the function's code can hold, 200 MiB of bodies.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/how-multi-mode-endpoints-work.html
+        """
+        return EndpointWarmUp(
+            self, construct_id, calls, endpoint=self.endpoint, schedule=schedule, timeout=timeout
         )
 
     def _generate_name(self) -> str:
