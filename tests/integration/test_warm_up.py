@@ -24,8 +24,8 @@ from cdk_multi_model_endpoint import (
 from mme_local.testing import LocalEndpoint
 
 VARIANTS = ("Blue", "Green")
-MODELS = ("wanted", "other", "third")
-HALF_OF_THE_MEMORY = 400_000
+MODELS = ("wanted", "other")
+MORE_THAN_HALF_OF_THE_MEMORY = 600_000
 CALLS = 8
 """What two instances take."""
 
@@ -95,7 +95,7 @@ def test_first_calls_find_models_loaded_after_updates_and_evictions(
 ) -> None:
     for name in MODELS:
         shutil.copytree(root / "stacks" / "models" / "triton" / "iris", tmp_path / name)
-        (tmp_path / name / "1" / "padding").write_bytes(name.encode().ljust(HALF_OF_THE_MEMORY))
+        (tmp_path / name / "1" / "padding").write_bytes(name.encode().ljust(MORE_THAN_HALF_OF_THE_MEMORY))
     samples = json.loads((root / "stacks" / "models" / "samples.json").read_text())
     (sample,) = (each for each in samples if each["model"] == "iris")
     # one server for the two instances of a variant: which of them a call meets is not up to the function
@@ -108,8 +108,7 @@ def test_first_calls_find_models_loaded_after_updates_and_evictions(
             assert deployed.logged("loaded") == 2 * number
             deployed.call("wanted")
             assert deployed.logged("loaded") == 2 * number
-        for model in ("other", "third"):
-            deployed.call(model)
+        deployed.call("other")
         assert deployed.logged("evicted from memory") == 2
         local.client("lambda", read_timeout=60).invoke(FunctionName=deployed.outputs["Function"])
         assert deployed.logged("loaded") == 6
@@ -122,6 +121,6 @@ def test_first_calls_find_models_loaded_after_updates_and_evictions(
             for variant in VARIANTS
         }
         (failed,) = {problem for each in reports for problem in each.get("failed", {})}
-        assert "ValidationError" in failed or "AccessDenied" in failed
+        assert failed.startswith("ClientError: An error occurred (ValidationError)")
     finally:
         local.stop()

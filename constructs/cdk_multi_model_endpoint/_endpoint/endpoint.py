@@ -403,9 +403,7 @@ class MultiModelEndpoint(InvocableEndpoint):
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/how-multi-mode-endpoints-work.html
         """
-        return EndpointWarmUp(
-            self, construct_id, calls, endpoint=self.endpoint, schedule=schedule, timeout=timeout
-        )
+        return EndpointWarmUp(self, construct_id, calls, endpoint=self.endpoint, schedule=schedule, timeout=timeout)
 
     def _generate_name(self) -> str:
         # Always a name: EndpointName is the endpoint's only create-only property, so that naming an endpoint later

@@ -54,9 +54,7 @@ def warm_up(deadline: float) -> None:
     # in the order of the models, at the same time: SageMaker sends calls of one model to the instance that holds it,
     # and to others only when there are many
     running = {
-        pool.submit(_call, runtime.invoke_endpoint, plan, deadline): plan
-        for plan in plans
-        for _ in range(plan.calls)
+        pool.submit(_call, runtime.invoke_endpoint, plan, deadline): plan for plan in plans for _ in range(plan.calls)
     }
     try:
         for done in as_completed(running, max(0.0, deadline - time.monotonic())):

@@ -153,9 +153,7 @@ class EndpointWarmUp(Construct):
                 log_group=self.log_group,
             )
 
-    def _call_after_updates(
-        self, calls: Sequence[WarmUpCall], endpoint: sagemaker.CfnEndpoint, seconds: float
-    ) -> None:
+    def _call_after_updates(self, calls: Sequence[WarmUpCall], endpoint: sagemaker.CfnEndpoint, seconds: float) -> None:
         """Have CloudFormation call the function when the endpoint runs under another configuration."""
         resource = cdk.CustomResource(
             self,
