@@ -344,7 +344,12 @@ class MultiModelEndpoint(InvocableEndpoint):
 
     @checked
     def monitor(
-        self, construct_id: str, *, alarm_topic: sns.ITopic | None = None, thresholds: AlarmThresholds | None = None
+        self,
+        construct_id: str,
+        *,
+        alarm_topic: sns.ITopic | None = None,
+        thresholds: AlarmThresholds | None = None,
+        call_log: logs.ILogGroup | None = None,
     ) -> EndpointMonitoring:
         """Make a dashboard and alarms for the variants that there are; call it after ``add_variant``.
 
@@ -352,10 +357,15 @@ class MultiModelEndpoint(InvocableEndpoint):
             construct_id: The id of what is made.
             alarm_topic: Who is told of the alarms. For other actions use ``add_alarm_action`` of what is returned.
             thresholds: When to raise which alarm.
+            call_log: A log group that has the call log of ``MultiModelClient``, such as that of a function that calls
+                the endpoint. The dashboard then has tables of the slowest, the most called, the most failing and the
+                coldest models. CloudWatch Logs charges each look at them by what they read.
         """
         return EndpointMonitoring(
             self,
             construct_id,
+            endpoint_name=self.endpoint_name,
+            call_log=call_log,
             variants=self.variants,
             alarm_topic=alarm_topic,
             thresholds=AlarmThresholds() if thresholds is None else thresholds,
