@@ -31,7 +31,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     schedule = events.Schedule.rate(cdk.Duration.minutes(15))
     endpoint.warm_up("WarmUp", [WarmUpCall("churn.tar.gz", "1,2", "text/csv")], schedule=schedule)
-    with pytest.raises(RuntimeError, match="Validation failed"):
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
         app.synth()
     return Path(app.outdir)
 

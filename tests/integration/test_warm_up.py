@@ -26,7 +26,7 @@ from mme_local.testing import LocalEndpoint
 VARIANTS = ("Blue", "Green")
 MODELS = ("wanted", "other")
 MORE_THAN_HALF_OF_THE_MEMORY = 600_000
-CALLS = 8
+CALLS = 11
 """What two instances take."""
 
 

@@ -384,12 +384,11 @@ class MultiModelEndpoint(InvocableEndpoint):
 
         A Lambda function makes the calls, on every variant, when the endpoint runs under another configuration, when
         the calls have changed, and by the schedule; many at a time, as many as it takes to reach every instance with a
-        probability of 99 percent if each went to a random one. The deployment waits for it, so that the models are
+        probability of 99.9 percent if each went to a random one. The deployment waits for it, so that the models are
         loaded when it is done. A call that fails is logged, and fails no deployment.
 
         SageMaker keeps no model loaded for that, and lets no call choose its instance: it sends calls to an instance
-        that holds the model, and to others when there are many. What does not fit into memory is unloaded again, the
-        first of the calls first.
+        that holds the model, and to others when there are many. What memory has no room for is unloaded again.
 
         Example:
             ```python
@@ -402,7 +401,8 @@ class MultiModelEndpoint(InvocableEndpoint):
 
         Args:
             construct_id: The id of what is made. Models that need other schedules are warmed up by another one.
-            calls: One for each model or more, the most important model last.
+            calls: One for each model or more. The first model is loaded first; where memory does not hold all of them,
+                the last ones stay.
             schedule: When to call again, for models that were unloaded meanwhile and instances that scaling has added.
                 Left out, only updates make calls.
             timeout: After what the function gives up and the deployment goes on, 1 to 15 minutes. Left out, 15, which

@@ -67,11 +67,11 @@ def warm_up(deadline: float) -> None:
 
 
 def calls_for(instances: int) -> int:
-    """How many calls, sent to instances at random, reach every one of them with a probability of 99 percent.
+    """How many calls, sent to instances at random, reach every one of them with a probability of 99.9 percent.
 
     The probability that one of n is left out by k calls is at most n (1 - 1/n)^k.
     """
-    return 1 if instances <= 1 else math.ceil(math.log(100 * instances) / -math.log(1 - 1 / instances))
+    return 1 if instances <= 1 else math.ceil(math.log(1000 * instances) / -math.log(1 - 1 / instances))
 
 
 @dataclass
