@@ -13,7 +13,7 @@ import aws_cdk as cdk
 from mme_local.testing import LocalEndpoint
 
 BUCKET = "deployed-assets"
-_OFTEN = {"Delay": 1, "MaxAttempts": 300}
+_OFTEN = {"Delay": 0.2, "MaxAttempts": 1500}
 
 
 def synthesizer() -> cdk.DefaultStackSynthesizer:

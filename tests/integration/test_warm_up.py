@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +69,20 @@ class Deployed:
         self.outputs = deploy(self.local, stack)
 
     def call(self, model: str) -> None:
-        for variant in VARIANTS:
-            answer = self.local.client("sagemaker-runtime").invoke_endpoint(
+        runtime = self.local.client("sagemaker-runtime")
+
+        def answer(variant: str) -> str:
+            called = runtime.invoke_endpoint(
                 EndpointName=self.outputs["EndpointName"],
                 TargetModel=self.targets[model],
                 TargetVariant=variant,
                 Body=self._sample["body"],
                 ContentType=self._sample["content_type"],
             )
-            assert "setosa" in answer["Body"].read().decode()
+            return str(called["Body"].read())
+
+        with ThreadPoolExecutor() as pool:
+            assert all("setosa" in each for each in pool.map(answer, VARIANTS))
 
     def logged(self, event: str, model: str = "wanted") -> int:
         """How often the endpoint has said something of a model."""
@@ -121,6 +127,6 @@ def test_first_calls_find_models_loaded_after_updates_and_evictions(
             for variant in VARIANTS
         }
         (failed,) = {problem for each in reports for problem in each.get("failed", {})}
-        assert failed.startswith("ClientError: An error occurred (ValidationError)")
+        assert "(ValidationError)" in failed
     finally:
         local.stop()
