@@ -43,7 +43,7 @@ def deploy(local: LocalEndpoint, stack: cdk.Stack) -> dict[str, str]:
 
 
 def _content(assembly: Path, source: dict[str, Any]) -> bytes:
-    path = assembly / source["path"]
+    path = assembly / str(source["path"])
     if source["packaging"] == "file":
         return path.read_bytes()
     archive = io.BytesIO()

@@ -44,6 +44,7 @@ def test_it_is_called_when_the_endpoint_runs_under_another_configuration(
     resource = of_type(stack, "Custom::MultiModelEndpointWarmUp")
     properties = resource["Properties"]
     assert properties["EndpointConfigName"] == stack.resolve(endpoint.endpoint_config.attr_endpoint_config_name)
+    assert properties["EndpointName"] == endpoint.endpoint_name
     assert properties["ServiceToken"] == stack.resolve(warm_up.function.function_arn)
     assert stack.get_logical_id(endpoint.endpoint) in resource["DependsOn"]
     assert any("DefaultPolicy" in each for each in resource["DependsOn"])
@@ -154,6 +155,14 @@ def test_a_large_body_is_in_the_code_and_not_in_the_template(stack: cdk.Stack, m
     body = b"\x00" * 6 * 1024**2
     make_endpoint().warm_up("WarmUp", [WarmUpCall("churn.tar.gz", body, "image/png")])
     assert len(json.dumps(added(stack))) < 5000
+
+
+def test_its_code_is_there_where_assets_are_not_staged(make_endpoint: MakeEndpoint, tmp_path: Path) -> None:
+    app = cdk.App(outdir=str(tmp_path), context={"aws:cdk:disable-asset-staging": True})
+    make_endpoint(cdk.Stack(app, "Stack")).warm_up("WarmUp", [CALL])
+    app.synth()
+    files = json.loads((tmp_path / "Stack.assets.json").read_text())["files"].values()
+    assert [each for each in files if Path(each["source"]["path"], "index.py").is_file()]
 
 
 Refused = dict[str, tuple[Callable[[], WarmUpCall], str]]

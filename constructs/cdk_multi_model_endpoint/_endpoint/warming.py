@@ -6,10 +6,10 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -138,20 +138,22 @@ class EndpointWarmUp(Construct):
         return role
 
     def _create_function(self, calls: Sequence[WarmUpCall], seconds: float) -> lambda_.Function:
-        with tempfile.TemporaryDirectory() as folder:
-            digest = _write_code(Path(folder), calls)
-            return lambda_.Function(
-                self,
-                "Function",
-                code=lambda_.Code.from_asset(folder, asset_hash=digest, asset_hash_type=cdk.AssetHashType.CUSTOM),
-                handler="index.handler",
-                runtime=lambda_.Runtime.PYTHON_3_14,
-                environment={"ENDPOINT_NAME": self._endpoint.endpoint_name},
-                memory_size=512,
-                role=self.role,
-                timeout=cdk.Duration.seconds(seconds),
-                log_group=self.log_group,
-            )
+        digest = hashlib.sha256(_FUNCTION.read_bytes() + _digest(calls).encode()).hexdigest()
+        # in the cloud assembly, since the CDK CLI reads it from there where it is told not to stage assets
+        folder = Path(cast(cdk.Stage, cdk.Stage.of(self)).asset_outdir, f"warm-up-{digest[:16]}")
+        _write_code(folder, calls)
+        return lambda_.Function(
+            self,
+            "Function",
+            code=lambda_.Code.from_asset(str(folder), asset_hash=digest, asset_hash_type=cdk.AssetHashType.CUSTOM),
+            handler="index.handler",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            environment={"ENDPOINT_NAME": self._endpoint.endpoint_name},
+            memory_size=512,
+            role=self.role,
+            timeout=cdk.Duration.seconds(seconds),
+            log_group=self.log_group,
+        )
 
     def _call_after_updates(self, calls: Sequence[WarmUpCall], endpoint: sagemaker.CfnEndpoint, seconds: float) -> None:
         """Have CloudFormation call the function when the endpoint runs under another configuration."""
@@ -162,7 +164,11 @@ class EndpointWarmUp(Construct):
             # a function that dies without an answer must not hold the deployment up for an hour
             service_timeout=cdk.Duration.seconds(seconds + _SPARE_SECONDS),
             resource_type="Custom::MultiModelEndpointWarmUp",
-            properties={"EndpointConfigName": endpoint.endpoint_config_name, "Calls": _digest(calls)},
+            properties={
+                "EndpointName": self._endpoint.endpoint_name,
+                "EndpointConfigName": endpoint.endpoint_config_name,
+                "Calls": _digest(calls),
+            },
         )
         resource.node.add_dependency(endpoint, self.role)
         for call in calls:
@@ -208,13 +214,12 @@ def _problems(
         yield from seconds_problems("timeout", timeout, 60, _TIMEOUT_SECONDS)
 
 
-def _write_code(folder: Path, calls: Sequence[WarmUpCall]) -> str:
-    """Write the function and its calls into a folder; returns a digest of all of it."""
+def _write_code(folder: Path, calls: Sequence[WarmUpCall]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_FUNCTION, folder / "index.py")
     (folder / "calls.json").write_text(json.dumps(_requests(calls)), encoding="utf-8")
     for call in calls:
         (folder / _body_name(call)).write_bytes(call._bytes)
-    return hashlib.sha256(_FUNCTION.read_bytes() + _digest(calls).encode()).hexdigest()
 
 
 def _requests(calls: Sequence[WarmUpCall]) -> list[dict[str, str]]:

@@ -40,7 +40,7 @@ _TABLES = {
 def call_log_widgets(place: Place, endpoint_name: str, call_log: logs.ILogGroup) -> list[list[cloudwatch.IWidget]]:
     """The dashboard's rows of tables, two in each."""
     region, account = call_log.env.region, call_log.env.account
-    tables = [
+    tables: list[cloudwatch.IWidget] = [
         cloudwatch.LogQueryWidget(
             title=title,
             log_group_names=[call_log.log_group_name],
