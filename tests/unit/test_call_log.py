@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import aws_cdk as cdk
@@ -109,6 +110,15 @@ def test_coldest_models_are_those_not_called_for_longest(
         ("failing.tar.gz", 3),
         ("often.tar.gz", 1),
     ]
+
+
+def test_the_client_writes_what_the_tables_read() -> None:
+    client = pytest.importorskip("multi_model_endpoint.calling.call_log")
+    entry = client.Entry("mine", None, "churn.tar.gz", "AllTraffic")
+    written = json.loads(entry.line(SimpleNamespace(attempts=1, seconds=0.1)))
+    expected = line("churn.tar.gz", 0, 100)
+    assert {*written} == {*expected} - {"@timestamp"}
+    assert written["event"] == expected["event"]
 
 
 def test_the_local_cloudwatch_logs_takes_the_queries(
