@@ -24,7 +24,7 @@ from benchmarks.serving import BUCKET, pack
 from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint, WarmUpCall
 from mme_local.testing import LocalEndpoint, local_endpoint
 
-MODELS, ROUNDS, CALLERS = 5, 4, 24
+MODELS, ROUNDS, CALLERS = 5, 3, 24
 BODY = json.dumps({"inputs": [{"name": "X", "shape": [1], "datatype": "FP32", "data": [1]}]})
 PROGRAM = """
 import time

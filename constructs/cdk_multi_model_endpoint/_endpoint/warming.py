@@ -31,6 +31,7 @@ from .invocable import InvocableEndpoint
 _FUNCTION = Path(__file__).with_name("warm_up_function.py")
 _TIMEOUT_SECONDS = 15 * 60
 _SPARE_SECONDS = 60
+_MEMORY_MB = 1769  # with a whole processor, so that calls are really made at the same time
 _MEBIBYTE = 1024**2
 _BODY_MAX = 6 * _MEBIBYTE
 _BODIES_MAX = 200 * _MEBIBYTE
@@ -149,7 +150,7 @@ class EndpointWarmUp(Construct):
             handler="index.handler",
             runtime=lambda_.Runtime.PYTHON_3_14,
             environment={"ENDPOINT_NAME": self._endpoint.endpoint_name},
-            memory_size=512,
+            memory_size=_MEMORY_MB,
             role=self.role,
             timeout=cdk.Duration.seconds(seconds),
             log_group=self.log_group,
