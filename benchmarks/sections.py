@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import client, many, overhead, packing, push, starting, synthesis
+from benchmarks import client, many, overhead, packing, push, starting, synthesis, warming
 from benchmarks.report import Section
 
 SECTIONS = [
@@ -87,5 +87,15 @@ SECTIONS = [
         f" of {starting.FIRST_CALLS}) by its parts, and the real CDK CLI from nothing to both stacks here.",
         starting.rows,
         {"starts": 1, "servers": ["Multi Model Server"], "first_calls": 1, "deploy": False},
+    ),
+    Section(
+        "warm_up",
+        "First callers, with a warm-up and without",
+        f"Milliseconds that the first caller of each of {warming.MODELS} models waits, {warming.ROUNDS} times, and what"
+        f" {warming.CALLERS} callers of each at the same time wait when a second instance has just come; and seconds"
+        " until they could call, the warm-up included. After evictions and a scale-out the function is invoked as a"
+        " schedule would. Triton; a call takes 50 ms.",
+        warming.rows,
+        {"models": 2, "rounds": 1, "events": ("an update",)},
     ),
 ]

@@ -18,6 +18,7 @@ NAMES = [
     "DataCapture",
     "DeploymentPolicy",
     "EndpointMonitoring",
+    "EndpointWarmUp",
     "ImportedEndpoint",
     "InferenceImage",
     "InvalidEndpointError",
@@ -37,6 +38,7 @@ NAMES = [
     "TritonSettings",
     "VariantMetrics",
     "VariantOptions",
+    "WarmUpCall",
 ]
 
 

@@ -4,6 +4,7 @@ from ._endpoint.containers import MultiModelContainer, PipelineContainer
 from ._endpoint.deployment import DeploymentPolicy
 from ._endpoint.endpoint import MultiModelEndpoint
 from ._endpoint.imported import ImportedEndpoint
+from ._endpoint.warming import EndpointWarmUp, WarmUpCall
 from ._images.image import InferenceImage
 from ._images.sources import AssetOptions, BoundImage
 from ._images.triton import TritonSettings
@@ -25,6 +26,7 @@ __all__ = [
     "DataCapture",
     "DeploymentPolicy",
     "EndpointMonitoring",
+    "EndpointWarmUp",
     "ImportedEndpoint",
     "InferenceImage",
     "InvalidEndpointError",
@@ -44,6 +46,7 @@ __all__ = [
     "TritonSettings",
     "VariantMetrics",
     "VariantOptions",
+    "WarmUpCall",
 ]
 
 for _name in __all__:

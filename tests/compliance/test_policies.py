@@ -25,6 +25,7 @@ from cdk_multi_model_endpoint import (
     MultiModelContainer,
     MultiModelEndpoint,
     PipelineContainer,
+    WarmUpCall,
 )
 
 from .conftest import STACKS, template
@@ -70,6 +71,7 @@ def everything() -> dict[str, Any]:
     endpoint.default_variant.auto_scale_instance_count(max_capacity=4).scale_on_cpu_utilization(
         "Cpu", target_utilization_percent=50
     )
+    endpoint.warm_up("WarmUp", [WarmUpCall("churn.tar.gz", "1,2", "text/csv")])
     user = iam.Role(stack, "User", assumed_by=iam.AccountPrincipal(ACCOUNT))
     endpoint.grant_invoke(user, target_models=["tenant_a/*", "${aws:PrincipalTag/tenant}/*"])
     store.grant_publish(iam.Role(stack, "Publisher", assumed_by=iam.ServicePrincipal("codebuild.amazonaws.com")))

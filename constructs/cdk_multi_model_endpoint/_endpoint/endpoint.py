@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -33,6 +34,7 @@ from .network import Network, check_network
 from .pipeline import Pipeline
 from .role import ExecutionRole, log_group_name
 from .rollback import RollbackAlarms
+from .warming import EndpointWarmUp, WarmUpCall
 
 
 @jsii.implements(iam.IGrantable, ec2.IConnectable)
@@ -342,7 +344,12 @@ class MultiModelEndpoint(InvocableEndpoint):
 
     @checked
     def monitor(
-        self, construct_id: str, *, alarm_topic: sns.ITopic | None = None, thresholds: AlarmThresholds | None = None
+        self,
+        construct_id: str,
+        *,
+        alarm_topic: sns.ITopic | None = None,
+        thresholds: AlarmThresholds | None = None,
+        call_log: logs.ILogGroup | None = None,
     ) -> EndpointMonitoring:
         """Make a dashboard and alarms for the variants that there are; call it after ``add_variant``.
 
@@ -350,14 +357,63 @@ class MultiModelEndpoint(InvocableEndpoint):
             construct_id: The id of what is made.
             alarm_topic: Who is told of the alarms. For other actions use ``add_alarm_action`` of what is returned.
             thresholds: When to raise which alarm.
+            call_log: A log group that has the call log of ``MultiModelClient``, such as that of a function that calls
+                the endpoint. The dashboard then has tables of the slowest, the most called, the most failing and the
+                coldest models. CloudWatch Logs charges each look at them by what they read.
         """
         return EndpointMonitoring(
             self,
             construct_id,
+            endpoint_name=self.endpoint_name,
+            call_log=call_log,
             variants=self.variants,
             alarm_topic=alarm_topic,
             thresholds=AlarmThresholds() if thresholds is None else thresholds,
         )
+
+    @checked
+    def warm_up(
+        self,
+        construct_id: str,
+        calls: Sequence[WarmUpCall],
+        *,
+        schedule: events.Schedule | None = None,
+        timeout: cdk.Duration | None = None,
+    ) -> EndpointWarmUp:
+        """Load models before anybody waits for them: after each update of the endpoint, and again by a schedule.
+
+        A Lambda function makes the calls, on every variant, when the endpoint runs under another configuration, when
+        the calls have changed, and by the schedule; many at a time, as many as it takes to reach every instance with a
+        probability of 99.9 percent if each went to a random one. The deployment waits for it, so that the models are
+        loaded when it is done. A call that fails is logged, and fails no deployment.
+
+        SageMaker keeps no model loaded for that, and lets no call choose its instance: it sends calls to an instance
+        that holds the model, and to others when there are many. What memory has no room for is unloaded again.
+
+        Example:
+            ```python
+            endpoint.warm_up(
+                "WarmUp",
+                [WarmUpCall(churn, "1,2,3", "text/csv")],
+                schedule=events.Schedule.rate(cdk.Duration.minutes(15)),
+            )
+            ```
+
+        Args:
+            construct_id: The id of what is made. Models that need other schedules are warmed up by another one.
+            calls: One for each model or more. The first model is loaded first; where memory does not hold all of them,
+                the last ones stay.
+            schedule: When to call again, for models that were unloaded meanwhile and instances that scaling has added.
+                Left out, only updates make calls.
+            timeout: After what the function gives up and the deployment goes on, 1 to 15 minutes. Left out, 15, which
+                is the longest that Lambda has. Models that are still being loaded are asked again until then.
+
+        Raises:
+            InvalidEndpointError: If there are no calls, or more than the function's code can hold, 200 MiB of bodies.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/how-multi-mode-endpoints-work.html
+        """
+        return EndpointWarmUp(self, construct_id, calls, endpoint=self.endpoint, schedule=schedule, timeout=timeout)
 
     def _generate_name(self) -> str:
         # Always a name: EndpointName is the endpoint's only create-only property, so that naming an endpoint later

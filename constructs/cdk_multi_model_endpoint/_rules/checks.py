@@ -250,6 +250,19 @@ def target_model_pattern(value: str) -> Iterator[str]:
         yield f"target_models must be printable ASCII characters that don't start with a blank, got {value!r}"
 
 
+def target_model(argument: str, value: str) -> Iterator[str]:
+    """One target model, as it is called."""
+    if is_token(value):
+        yield f"{argument} must be known at synth, got a token"
+    elif len(value) > TARGET_MODEL_MAX or value.startswith("/") or not packing.TARGET_MODEL_PATTERN.fullmatch(value):
+        yield (
+            f"{argument} must be a target model of at most {TARGET_MODEL_MAX} printable ASCII characters, relative to "
+            f"the store's prefix, got {value!r}"
+        )
+    elif "*" in value or "?" in value or "${" in value:
+        yield f"{argument} must be a single target model, got the pattern {value!r}"
+
+
 def variant_names(names: Sequence[str]) -> Iterator[str]:
     """The variants of an endpoint, by name."""
     if len(names) > VARIANTS_MAX:

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from cdk_multi_model_endpoint._rules import checks as validate
-from cdk_multi_model_endpoint._rules.errors import raise_if_any
+from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
+from cdk_multi_model_endpoint._rules.places import place_of
 from cdk_multi_model_endpoint._rules.tokens import is_token
 
+from .call_log import call_log_warnings, call_log_widgets
 from .dashboard import widgets
 from .metrics import InvocationHttpResponseCode
 from .variant import ProductionVariant
@@ -86,7 +89,8 @@ class EndpointMonitoring(Construct):
     Made by ``MultiModelEndpoint.monitor``.
 
     Attributes:
-        dashboard: The dashboard: traffic, errors, latency, loading, models in memory and instances, for each variant.
+        dashboard: The dashboard: traffic, errors, latency, loading, models in memory and instances, for each variant,
+            and what the call log says of models.
         alarms: All the alarms.
         error_alarms: Those on errors, which make good rollback alarms. The others don't: after every update, latencies
             rise and the cache hit ratio falls while routing relearns where the models are.
@@ -101,7 +105,9 @@ class EndpointMonitoring(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        endpoint_name: str,
         variants: Sequence[ProductionVariant],
+        call_log: logs.ILogGroup | None,
         alarm_topic: sns.ITopic | None,
         thresholds: AlarmThresholds,
     ) -> None:
@@ -119,6 +125,8 @@ class EndpointMonitoring(Construct):
             default_interval=cdk.Duration.hours(3),
             widgets=[row for variant in variants for row in widgets(variant)],
         )
+        if call_log is not None:
+            self._add_models(endpoint_name, call_log)
         if alarm_topic is not None:
             self.add_alarm_action(actions.SnsAction(alarm_topic))
 
@@ -127,6 +135,12 @@ class EndpointMonitoring(Construct):
         for alarm in self.alarms:
             alarm.add_alarm_action(*alarm_actions)
             alarm.add_ok_action(*alarm_actions)
+
+    def _add_models(self, endpoint_name: str, call_log: logs.ILogGroup) -> None:
+        place = place_of(self)
+        warn(self, call_log_warnings(place, call_log))
+        for row in call_log_widgets(place, endpoint_name, call_log):
+            self.dashboard.add_widgets(*row)
 
     def _create_error_alarm(self, variant: ProductionVariant, threshold: float) -> cloudwatch.Alarm:
         return self._create_alarm(
