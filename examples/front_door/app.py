@@ -68,6 +68,7 @@ with tempfile.TemporaryDirectory() as folder:
         environment={"ENDPOINT_NAME": endpoint.endpoint_name, "MODELS": store.url},
         timeout=cdk.Duration.seconds(28),  # the API waits 30, a cold start included
     )
+endpoint.monitor("Monitoring", call_log=front_door.log_group)
 endpoint.grant_invoke(front_door)
 store.grant_resolve(front_door)
 

@@ -31,8 +31,8 @@ def _filter(text: str, rows: list[Row], now: float) -> list[Row]:
     for term in text.split(" and "):
         if match := re.fullmatch(rf'({NAME}) = "([^"]*)"', term):
             rows = [row for row in rows if row.get(match[1]) == match[2]]
-        elif match := re.fullmatch(rf"({NAME}) like /([^/]+)/", term):
-            rows = [row for row in rows if row.get(match[1]) is not None and re.search(match[2], str(row[match[1]]))]
+        elif match := re.fullmatch(rf"ispresent\(({NAME})\)", term):
+            rows = [row for row in rows if row.get(match[1]) is not None]
         else:
             raise SyntaxError(term)
     return rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import aws_cdk as cdk
@@ -13,6 +12,8 @@ from aws_cdk.assertions import Annotations, Match, Template
 
 from cdk_multi_model_endpoint import InvalidEndpointError
 from mme_local.testing import LocalEndpoint
+from multi_model_endpoint.calling.call_log import Entry
+from multi_model_endpoint.calling.deadlines import Call
 
 from .conftest import MakeEndpoint
 from .insights import run
@@ -113,9 +114,8 @@ def test_coldest_models_are_those_not_called_for_longest(
 
 
 def test_the_client_writes_what_the_tables_read() -> None:
-    client = pytest.importorskip("multi_model_endpoint.calling.call_log")
-    entry = client.Entry("mine", None, "churn.tar.gz", "AllTraffic")
-    written = json.loads(entry.line(SimpleNamespace(attempts=1, seconds=0.1)))
+    entry = Entry("mine", "churn@prod", "churn.tar.gz", "AllTraffic", 200, "ModelError")
+    written = json.loads(entry.line(Call(1, idempotent=True)))
     expected = line("churn.tar.gz", 0, 100)
     assert {*written} == {*expected} - {"@timestamp"}
     assert written["event"] == expected["event"]

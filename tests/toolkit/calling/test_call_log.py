@@ -50,10 +50,12 @@ def test_a_call_is_one_line_of_json(
         "target_model": MODEL,
         "variant": "AllTraffic",
         "status": 200,
-        "error": None,
         "attempts": 2,
     }
-    assert lines() == [usual, {**usual, "alias": None, "attempts": 1}]
+    first, second = lines()
+    assert first == usual
+    del usual["alias"]
+    assert second == {**usual, "attempts": 1}
 
 
 def test_a_call_that_fails_is_a_line_with_its_error(
@@ -67,7 +69,7 @@ def test_a_call_that_fails_is_a_line_with_its_error(
         logging_client.invoke("churn", b"x", timeout=0.3)
     with pytest.raises(BotoCoreError):
         logging_client.invoke("lost", b"x")
-    found = [(line["target_model"], line["variant"], line["status"], line["error"]) for line in lines()]
+    found = [tuple(map(line.get, ("target_model", "variant", "status", "error"))) for line in lines()]
     assert found == [
         (MODEL, "B", 400, "ValidationError"),
         (MODEL, None, None, "ReadTimeoutError"),

@@ -37,20 +37,10 @@ class Entry:
     error: str | None = None
 
     def line(self, call: Call) -> str:
-        """As one line of JSON."""
-        return json.dumps(
-            {
-                "event": "mme.call",
-                "endpoint": self.endpoint,
-                "alias": self.alias,
-                "target_model": self.target_model,
-                "variant": self.variant,
-                "status": self.status,
-                "error": self.error,
-                "attempts": call.attempts,
-                "milliseconds": round(call.seconds * 1000, 1),
-            }
-        )
+        """As one line of JSON, without what is not known."""
+        fields = {"event": "mme.call", **vars(self), "attempts": call.attempts}
+        fields["milliseconds"] = round(call.seconds * 1000, 1)
+        return json.dumps({name: value for name, value in fields.items() if value is not None})
 
 
 @contextmanager
