@@ -26,7 +26,7 @@ from .permission import Permission
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
 
-_PROGRAM = Path(__file__).parent / "functions" / "publish_approved.py"
+_PROGRAM = Path(__file__).with_name("publish_approved.py")
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _TIMEOUT_MINUTES = 15
 _MEMORY_MIB = 1769

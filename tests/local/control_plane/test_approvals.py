@@ -122,7 +122,7 @@ def handler(
     for name, value in {**control_plane.environment, **store}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps its credentials
-    module = importlib.import_module("cdk_multi_model_endpoint._models.functions.publish_approved")
+    module = importlib.import_module("cdk_multi_model_endpoint._models.publish_approved")
     return lambda event: module.handler(event, None)
 
 
@@ -241,7 +241,7 @@ def test_two_approvals_at_once_leave_the_later_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The other one comes between this one's look at the alias and its move."""
-    module = sys.modules["cdk_multi_model_endpoint._models.functions.publish_approved"]
+    module = sys.modules["cdk_multi_model_endpoint._models.publish_approved"]
     is_there = module._is_there
     others = [approval(2, time="2026-02-24T17:00:02Z")]
 

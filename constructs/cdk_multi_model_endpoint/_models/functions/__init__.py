@@ -1,1 +1,0 @@
-"""Programs that deployments bring to AWS Lambda."""
