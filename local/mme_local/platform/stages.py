@@ -164,7 +164,9 @@ class MultiModelStage(_ServerStage):
         if model is None:
             model = await self._bring_in(call, url)
         # What a container was sent it answers, also when the caller is gone; until then the model is in use.
-        return await asyncio.shield(self._use(call, model, body, headers))
+        answering = asyncio.create_task(self._use(call, model, body, headers))
+        answering.add_done_callback(_noticed)
+        return await asyncio.shield(answering)
 
     async def _use(
         self, call: Invocation, model: InstanceModel, body: bytes, headers: Mapping[str, str]
@@ -251,3 +253,9 @@ class UnservableStage:
     async def invoke(self, call: Invocation, body: bytes, headers: Mapping[str, str]) -> ServerResponse:
         """Refuse."""
         raise InvalidRequest(self._message)
+
+
+def _noticed(answering: asyncio.Task[ServerResponse]) -> None:
+    """Keep asyncio from complaining of an error that nobody waits for any more."""
+    if not answering.cancelled():
+        answering.exception()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -205,6 +206,26 @@ async def test_a_caller_that_hangs_up_does_not_leave_its_model_in_use(
         await call
     gate.set()
     assert (await at.invoke("b"))[0] == 200
+
+
+async def test_nobody_complains_of_what_a_caller_that_has_hung_up_was_answered(
+    at: Endpoints, world: World, until: Until
+) -> None:
+    at.bucket.put_model("models/a", b"m")
+    await at.hosting.deploy(at.spec())
+    gate = world.invoke_gates["a"] = asyncio.Event()
+    call = asyncio.create_task(at.invoke("a"))
+    await until(lambda: world.servers[0].invocations)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    world.servers[0].crash()
+    gate.set()
+    await until(lambda: len(world.servers) == 2)  # another takes its place, so its failure is known
+    gc.collect()
+    assert complaints == []
 
 
 async def test_an_s3_that_does_not_answer_is_a_dependency_failure(at: Endpoints, world: World) -> None:

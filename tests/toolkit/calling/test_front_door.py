@@ -42,9 +42,9 @@ class Context:
 
 
 @pytest.fixture(scope="module")
-def function(server: _Server, root: Path) -> Iterator[ModuleType]:
+def function(server: _Server) -> Iterator[ModuleType]:
     """The module, which makes its client with what Lambda has in the environment."""
-    program = root / "examples" / "front_door" / "function" / "front_door.py"
+    program = Path(__file__).parents[3] / "examples" / "front_door" / "function" / "front_door.py"
     spec = importlib.util.spec_from_file_location("front_door", program)
     assert spec is not None
     assert spec.loader is not None
