@@ -35,9 +35,9 @@ test: install lint ## Run all checks and tests
 
 .PHONY: test-deployments test-others
 test-deployments:
-	pytest tests/integration
+	pytest --durations=20 tests/integration
 test-others:
-	pytest --ignore tests/integration
+	pytest --durations=40 --ignore tests/integration
 
 # Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
