@@ -1,0 +1,1 @@
+"""Which instances, and how many: the arithmetic of an endpoint's cache."""
