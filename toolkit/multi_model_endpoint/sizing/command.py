@@ -1,0 +1,251 @@
+"""The command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.filesize import decimal
+
+from multi_model_endpoint.artifacts import InvalidModelError
+from multi_model_endpoint.instances import instance_types
+from multi_model_endpoint.store_url import StoreUrl
+from multi_model_endpoint.stores.listing import Model, models_in_store
+from multi_model_endpoint.stores.naming import echo_table, explained, s3_client
+
+from . import prices
+from .demand import Demand, SizedModel
+from .estimate import GIB, Assumptions, Estimate, Machine, Sizing
+from .popularity import counted, zipf
+from .report import HEADER, Report, construct
+from .sources import sized
+from .traces import InvalidTraceError, read_trace
+
+CPU_TYPES = (
+    *("ml.c6i.2xlarge", "ml.c6i.4xlarge", "ml.m6i.large", "ml.m6i.xlarge", "ml.m6i.2xlarge", "ml.m6i.4xlarge"),
+    *("ml.m6i.8xlarge", "ml.r6i.large", "ml.r6i.xlarge", "ml.r6i.2xlarge", "ml.r6i.4xlarge", "ml.r6i.8xlarge"),
+)
+GPU_TYPES = tuple(
+    f"ml.{family}.{size}xlarge" for family in ("g4dn", "g5") for size in ("", "2", "4", "8", "16")
+)  # those that AWS names for multi-model endpoints and still offers
+
+
+def _figures(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, float]:
+    figures = {}
+    for value in values:
+        name, _, figure = value.partition("=")
+        try:
+            figures[name] = float(figure)
+        except ValueError:
+            figures[name] = 0.0
+        if not name or not 0 < figures[name] < float("inf"):
+            raise click.BadParameter(f"must be {parameter.metavar} with a number above 0, got {value!r}")
+    return figures
+
+
+_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--rps", type=_ABOVE_ZERO, help="Calls a second, of all models. Default: as in the trace.")
+@click.option(
+    "--zipf", "exponent", type=click.FloatRange(0, 5), help="How skewed the calls are, by Zipf's law. Default: 1."
+)
+@click.option(
+    "--trace",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Calls to replay: a CSV file with the columns time and model, or a log with the client's lines.",
+)
+@click.option("--instance", "instances", multiple=True, metavar="TYPE", help="A type to look at; may be repeated.")
+@click.option("--gpu", is_flag=True, help="Look at GPU types, without --instance.")
+@click.option("--price", multiple=True, metavar="TYPE=USD_PER_HOUR", callback=_figures, help="What a type costs.")
+@click.option("--memory", multiple=True, metavar="TYPE=GIB", callback=_figures, help="What memory a type has.")
+@click.option(
+    "--reserve", default=20.0, show_default=True, type=click.FloatRange(0, 99), metavar="PERCENT",
+    help="Of an instance's memory, for all but models.",
+)  # fmt: skip
+@click.option(
+    "--memory-factor", default=1.2, show_default=True, type=_ABOVE_ZERO,
+    help="How many times its files' size a model takes in memory.",
+)  # fmt: skip
+@click.option(
+    "--overhead", default=0.0, show_default=True, type=click.FloatRange(min=0), metavar="MIB",
+    help="What each model takes in memory beside, such as a process of its own.",
+)  # fmt: skip
+@click.option(
+    "--bandwidth", default=100.0, show_default=True, type=_ABOVE_ZERO, metavar="MB/S", help="Of downloads from S3."
+)
+@click.option(
+    "--load-time", default=1.0, show_default=True, type=click.FloatRange(min=0), metavar="SECONDS",
+    help="What the server takes to load a model.",
+)  # fmt: skip
+@click.option("--cpu-ms", type=_ABOVE_ZERO, metavar="MS", help="The processor time of a call, in milliseconds.")
+@click.option(
+    "--busy", default=50.0, show_default=True, type=click.FloatRange(1, 100), metavar="PERCENT",
+    help="How busy processors may be.",
+)  # fmt: skip
+@click.option(
+    "--hit-ratio", default=0.95, show_default=True, type=click.FloatRange(0, 1),
+    help="The share of calls that are to find their model in memory.",
+)  # fmt: skip
+@click.option("--min-instances", default=2, show_default=True, type=click.IntRange(min=1), help="At the least.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def size(
+    models: tuple[str, ...],
+    rps: float | None,
+    exponent: float | None,
+    trace: Path | None,
+    instances: tuple[str, ...],
+    gpu: bool,
+    price: dict[str, float],
+    memory: dict[str, float],
+    cpu_ms: float | None,
+    as_json: bool,
+    **figures: float,
+) -> None:
+    """Say which instances MODELS need, how many, and at what price.
+
+    MODELS are folders of models, one per sub-folder or .tar.gz file; archives; or stores, s3://bucket/prefix/.
+
+    Of each instance type it is said what the fewest instances give that are enough. FOR MODELS is the memory that each
+    has for them, FIT how many are in the memory of all at once, HITS the share of calls that find theirs there, WAIT
+    the share that wait for one, COLD how long they do, CPU how busy the processors are. What is assumed comes below.
+
+    Prices are of the region that is set, from AWS's Pricing API, which takes pricing:GetProducts; or as given.
+
+    The exit status is 1 when no type is enough.
+    """
+    assumptions = Assumptions(
+        reserve=figures["reserve"] / 100,
+        memory_factor=figures["memory_factor"],
+        overhead=round(figures["overhead"] * 1024**2),
+        bandwidth=figures["bandwidth"] * 1e6,
+        load_seconds=figures["load_time"],
+        cpu_seconds=None if cpu_ms is None else cpu_ms / 1000,
+        busy=figures["busy"] / 100,
+        hit_ratio=figures["hit_ratio"],
+        least=int(figures["min_instances"]),
+    )
+    demand, popularity = _demand(_models(models), rps, exponent, trace)
+    names = list(dict.fromkeys(instances)) or list(GPU_TYPES if gpu else CPU_TYPES)
+    machines, unpriced = _machines(names, price, memory)
+    report = _report(demand, assumptions, machines, popularity, unpriced)
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        _print(report)
+    if not report.estimates:
+        raise SystemExit(1)
+
+
+def _models(sources: Sequence[str]) -> dict[str, SizedModel]:
+    def in_store(url: StoreUrl) -> list[Model]:
+        return models_in_store(s3_client(), url)
+
+    try:
+        with explained():
+            return sized(sources, in_store)
+    except (InvalidModelError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="MODELS") from None
+
+
+def _demand(
+    models: dict[str, SizedModel], rps: float | None, exponent: float | None, path: Path | None
+) -> tuple[Demand, str]:
+    if path is None:
+        if rps is None:
+            raise click.UsageError("say how many calls there are: --rps, or --trace with times")
+        exponent = 1.0 if exponent is None else exponent
+        said = (
+            f"{rps:g} calls a second (--rps), to models by Zipf's law with the exponent {exponent:g} (--zipf; --trace "
+            "takes calls that were made), whatever a model's size, independent of each other."
+        )
+        return Demand(models, zipf(list(models), exponent), rps), said
+    if exponent is not None:
+        raise click.UsageError("--zipf and --trace both say which models are called: leave one out")
+    try:
+        trace = read_trace(path)
+        calls, unknown = trace.of(models)
+    except InvalidTraceError as error:
+        raise click.BadParameter(str(error), param_hint="--trace") from None
+    rate = rps or trace.rate
+    if rate is None:
+        raise click.UsageError("the calls of the trace have no times: say how many there are in a second by --rps")
+    said = (
+        f"{len(calls)} calls of {path.name} were replayed, {rate:.3g} a second, beginning with nothing in memory."
+        + (f" {unknown} calls of other models were left out." if unknown else "")
+    )
+    return Demand(models, counted(calls, list(models)), rate, calls), said
+
+
+def _machines(
+    names: Sequence[str], price: dict[str, float], memory: dict[str, float]
+) -> tuple[list[Machine], str | None]:
+    unpriced = [name for name in names if name not in price]
+    found, why = prices.asked(unpriced) if unpriced else ({}, None)
+    found |= price
+    if why is None and (missing := [name for name in names if name not in found]):
+        why = f"AWS names none for {', '.join(missing)}"
+    try:
+        return [
+            Machine.of(
+                name, instance_types().get(name), round(memory[name] * GIB) if name in memory else None, found.get(name)
+            )
+            for name in names
+        ], why
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--instance") from None
+
+
+def _report(
+    demand: Demand, assumptions: Assumptions, machines: Sequence[Machine], popularity: str, unpriced: str | None
+) -> Report:
+    sizing = Sizing(demand, assumptions)
+    estimates, refused = [], {}
+    for machine in machines:
+        found = sizing.smallest(machine)
+        if found is None:
+            refused[machine.name] = _why(sizing.estimate(machine, assumptions.least))
+        else:
+            estimates.append(found)
+    estimates.sort(key=_costs)
+    overhead = f" and {decimal(assumptions.overhead)} each (--overhead)" if assumptions.overhead else ""
+    memory = (
+        f"In memory a model takes {assumptions.memory_factor:g} times its files' size (--memory-factor){overhead}: an "
+        "assumption. A server with a process for each model, as Multi Model Server, takes more (--overhead)."
+    )
+    cpu = (
+        f"A call takes {1000 * assumptions.cpu_seconds:g} ms of a processor (--cpu-ms). Time of GPUs does not count."
+        if assumptions.cpu_seconds
+        else "What a call takes of the processors is not known, so they don't count (--cpu-ms)."
+    )
+    load = f"{assumptions.load_seconds:g} s of the server's (--load-time)"
+    return Report(demand, assumptions, estimates, refused, popularity, cpu, memory, load, unpriced)
+
+
+def _costs(each: Estimate) -> tuple[Any, ...]:
+    price = each.monthly
+    return price is None, price or 0, each.machine.memory * each.count, each.count
+
+
+def _why(least: Estimate) -> str:
+    if least.too_big:
+        return f"{least.too_big} models need more than its memory, {least.model_memory / GIB:.3g} GiB, each"
+    if least.first is not None:
+        return f"{least.first:.2%} of the trace's calls are the first of their model: no memory helps those"
+    return "a thousand are not enough"
+
+
+def _print(report: Report) -> None:
+    echo_table(HEADER, report.rows())
+    for name, why in report.refused.items():
+        click.echo(f"{name}: none is enough: {why}")
+    click.echo("\nAssumed:")
+    for sentence in report.assumed():
+        click.echo(f"- {sentence}")
+    if report.estimates:
+        click.echo(f"\nFor your stack:\n\n{construct(report.estimates[0], report.assumptions)}")
