@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.filesize import decimal
@@ -19,6 +19,7 @@ from multi_model_endpoint.stores.naming import echo_table, explained, s3_client
 from . import prices
 from .demand import Demand, SizedModel
 from .estimate import GIB, Assumptions, Estimate, Machine, Sizing
+from .page import page
 from .popularity import counted, zipf
 from .report import HEADER, Report, construct
 from .sources import sized
@@ -94,6 +95,11 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 )  # fmt: skip
 @click.option("--min-instances", default=2, show_default=True, type=click.IntRange(min=1), help="At the least.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option(
+    "--html",
+    type=click.File("w", encoding="utf-8", lazy=True),
+    help="Write a page with charts, which needs nothing but itself.",
+)
 def size(
     models: tuple[str, ...],
     rps: float | None,
@@ -105,6 +111,7 @@ def size(
     memory: dict[str, float],
     cpu_ms: float | None,
     as_json: bool,
+    html: IO[str] | None,
     **figures: float,
 ) -> None:
     """Say which instances MODELS need, how many, and at what price.
@@ -133,7 +140,10 @@ def size(
     demand, popularity = _demand(_models(models), rps, exponent, trace)
     names = list(dict.fromkeys(instances)) or list(GPU_TYPES if gpu else CPU_TYPES)
     machines, unpriced = _machines(names, price, memory)
-    report = _report(demand, assumptions, machines, popularity, unpriced)
+    sizing = Sizing(demand, assumptions)
+    report = _report(sizing, machines, popularity, unpriced)
+    if html is not None:
+        html.write(page(report, sizing))
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -201,10 +211,8 @@ def _machines(
         raise click.BadParameter(str(error), param_hint="--instance") from None
 
 
-def _report(
-    demand: Demand, assumptions: Assumptions, machines: Sequence[Machine], popularity: str, unpriced: str | None
-) -> Report:
-    sizing = Sizing(demand, assumptions)
+def _report(sizing: Sizing, machines: Sequence[Machine], popularity: str, unpriced: str | None) -> Report:
+    assumptions = sizing.assumptions
     estimates, refused = [], {}
     for machine in machines:
         found = sizing.smallest(machine)
@@ -224,7 +232,7 @@ def _report(
         else "What a call takes of the processors is not known, so they don't count (--cpu-ms)."
     )
     load = f"{assumptions.load_seconds:g} s of the server's (--load-time)"
-    return Report(demand, assumptions, estimates, refused, popularity, cpu, memory, load, unpriced)
+    return Report(sizing.demand, assumptions, estimates, refused, popularity, cpu, memory, load, unpriced)
 
 
 def _costs(each: Estimate) -> tuple[Any, ...]:

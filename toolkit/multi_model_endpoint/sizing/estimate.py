@@ -174,6 +174,16 @@ class Sizing:
             self._estimates[key] = self._estimate(machine, count)
         return self._estimates[key]
 
+    def curve(self, points: int) -> list[tuple[float, float]]:
+        """The hit ratio by the bytes of one memory, up to all models'."""
+        whole = sum(self._sizes.values())
+        found = []
+        for point in range(1, points + 1):
+            memory = whole * point / points
+            loads, _ = self._loads(memory, 1, {})
+            found.append((memory, 1 - sum(loads.values())))
+        return found
+
     def _estimate(self, machine: Machine, count: int) -> Estimate:
         assumed, demand = self.assumptions, self.demand
         memory = machine.memory * (1 - assumed.reserve)
