@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import click
-from rich.filesize import decimal
 
 from multi_model_endpoint.artifacts import InvalidModelError
 from multi_model_endpoint.instances import instance_types
@@ -19,6 +19,7 @@ from multi_model_endpoint.stores.naming import echo_table, explained, s3_client
 from . import prices
 from .demand import Demand, SizedModel
 from .estimate import GIB, Assumptions, Estimate, Machine, Sizing
+from .measuring import NotMeasuredError, concluded, installed, sample
 from .page import page
 from .popularity import counted, zipf
 from .report import HEADER, Report, construct
@@ -61,6 +62,13 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Calls to replay: a CSV file with the columns time and model, or a log with the client's lines.",
 )
+@click.option(
+    "--measure", type=click.IntRange(min=1), metavar="N",
+    help="Load so many of the models on the real server of --image, here, and see what they take of it.",
+)  # fmt: skip
+@click.option("--image", help="The image whose server measures, such as the URI of AWS's XGBoost image.")
+@click.option("--payload", type=click.File("rb"), help="What to call the models with when they are measured.")
+@click.option("--content-type", default="application/json", show_default=True, help="The payload's.")
 @click.option("--instance", "instances", multiple=True, metavar="TYPE", help="A type to look at; may be repeated.")
 @click.option("--gpu", is_flag=True, help="Look at GPU types, without --instance.")
 @click.option("--price", multiple=True, metavar="TYPE=USD_PER_HOUR", callback=_figures, help="What a type costs.")
@@ -105,6 +113,10 @@ def size(
     rps: float | None,
     exponent: float | None,
     trace: Path | None,
+    measure: int | None,
+    image: str | None,
+    payload: IO[bytes] | None,
+    content_type: str,
     instances: tuple[str, ...],
     gpu: bool,
     price: dict[str, float],
@@ -137,11 +149,17 @@ def size(
         hit_ratio=figures["hit_ratio"],
         least=int(figures["min_instances"]),
     )
+    if (measure is None) != (image is None):
+        raise click.UsageError("--measure and --image go together: a server loads the models")
     demand, popularity = _demand(_models(models), rps, exponent, trace)
+    measured = None
+    if measure is not None and image is not None:
+        called_with = None if payload is None else payload.read()
+        demand, assumptions, measured = _measured(demand, assumptions, measure, image, called_with, content_type)
     names = list(dict.fromkeys(instances)) or list(GPU_TYPES if gpu else CPU_TYPES)
     machines, unpriced = _machines(names, price, memory)
     sizing = Sizing(demand, assumptions)
-    report = _report(sizing, machines, popularity, unpriced)
+    report = _report(sizing, machines, popularity, unpriced, measured)
     if html is not None:
         html.write(page(report, sizing))
     if as_json:
@@ -211,7 +229,22 @@ def _machines(
         raise click.BadParameter(str(error), param_hint="--instance") from None
 
 
-def _report(sizing: Sizing, machines: Sequence[Machine], popularity: str, unpriced: str | None) -> Report:
+def _measured(
+    demand: Demand, assumptions: Assumptions, number: int, image: str, payload: bytes | None, content_type: str
+) -> tuple[Demand, Assumptions, str]:
+    try:
+        chosen = sample(list(demand.models.values()), number)
+        found = installed()(image, [model.path for model in chosen if model.path], payload, content_type)
+    except NotMeasuredError as error:
+        raise click.ClickException(f"nothing was measured: {error}") from None
+    seen = {model.name: replace(model, measured=each.memory) for model, each in zip(chosen, found, strict=True)}
+    said = f"measured of {len(seen)} models on this machine's server for {image}"
+    return replace(demand, models={**demand.models, **seen}), concluded(assumptions, chosen, found), said
+
+
+def _report(
+    sizing: Sizing, machines: Sequence[Machine], popularity: str, unpriced: str | None, measured: str | None
+) -> Report:
     assumptions = sizing.assumptions
     estimates, refused = [], {}
     for machine in machines:
@@ -221,18 +254,7 @@ def _report(sizing: Sizing, machines: Sequence[Machine], popularity: str, unpric
         else:
             estimates.append(found)
     estimates.sort(key=_costs)
-    overhead = f" and {decimal(assumptions.overhead)} each (--overhead)" if assumptions.overhead else ""
-    memory = (
-        f"In memory a model takes {assumptions.memory_factor:g} times its files' size (--memory-factor){overhead}: an "
-        "assumption. A server with a process for each model, as Multi Model Server, takes more (--overhead)."
-    )
-    cpu = (
-        f"A call takes {1000 * assumptions.cpu_seconds:g} ms of a processor (--cpu-ms). Time of GPUs does not count."
-        if assumptions.cpu_seconds
-        else "What a call takes of the processors is not known, so they don't count (--cpu-ms)."
-    )
-    load = f"{assumptions.load_seconds:g} s of the server's (--load-time)"
-    return Report(sizing.demand, assumptions, estimates, refused, popularity, cpu, memory, load, unpriced)
+    return Report(sizing.demand, assumptions, estimates, refused, popularity, measured, unpriced)
 
 
 def _costs(each: Estimate) -> tuple[Any, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 _DRAWN = 40_000
 
@@ -20,6 +21,7 @@ class SizedModel:
         unpacked: The bytes of its files; of its archive where that is all that is known.
         measured: The bytes that it was seen to take in memory.
         is_unpacked: Whether ``unpacked`` is known.
+        path: Where its files are, if they are here.
     """
 
     name: str
@@ -27,6 +29,7 @@ class SizedModel:
     unpacked: int
     measured: int | None = None
     is_unpacked: bool = True
+    path: Path | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

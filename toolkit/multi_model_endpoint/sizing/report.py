@@ -29,9 +29,7 @@ class Report:
         estimates: What is enough, the cheapest first.
         refused: Types of which nothing is enough, and why.
         popularity: Where the calls are known from.
-        cpu_source: Where a call's processor time is known from.
-        memory_source: Where the models' memory is known from.
-        load_source: Where the time of a load is known from.
+        measured: How models were measured, if they were.
         unpriced: Why prices are not known, if so.
     """
 
@@ -40,9 +38,7 @@ class Report:
     estimates: Sequence[Estimate]
     refused: dict[str, str]
     popularity: str
-    cpu_source: str
-    memory_source: str
-    load_source: str
+    measured: str | None = None
     unpriced: str | None = None
 
     def rows(self) -> list[list[str]]:
@@ -74,7 +70,7 @@ class Report:
             f" The files' size of {packed} is not known: their archives' was taken." if packed else ""
         )
         yield self.popularity
-        yield self.memory_source
+        yield self._memory()
         yield (
             f"{assumed.reserve:.0%} of an instance's memory are not for models but the system, the server, and "
             "calls under way (--reserve; AWS publishes no figure). Of a GPU type it is the GPUs' memory."
@@ -90,9 +86,16 @@ class Report:
         )
         yield (
             f"A cold call waits for a download from S3 with {decimal(round(assumed.bandwidth))} a second (--bandwidth) "
-            f"and {self.load_source}. What is still on the instance's disk is not downloaded, and so comes sooner."
+            f"and {assumed.load_seconds:.3g} s of the server's ({self.measured or '--load-time'}). What is still on "
+            "the instance's disk is not downloaded, and so comes sooner."
         )
-        yield self.cpu_source
+        if assumed.cpu_seconds is None:
+            yield "What a call takes of the processors is not known, so they don't count (--cpu-ms, --payload)."
+        else:
+            yield (
+                f"A call takes {1000 * assumed.cpu_seconds:.3g} ms of a processor (--cpu-ms, or measured with "
+                "--payload). The time of GPUs does not count."
+            )
         yield (
             f"Enough is a hit ratio of {assumed.hit_ratio:.4g} (--hit-ratio) on at least {assumed.least} instances "
             "(--min-instances)"
@@ -102,6 +105,18 @@ class Report:
             yield f"A month has {MONTH_HOURS} hours. Volumes, requests and traffic cost extra."
         if self.unpriced:
             yield f"Prices that are unknown: {self.unpriced}. --price TYPE=USD_PER_HOUR gives them."
+
+    def _memory(self) -> str:
+        assumed = self.assumptions
+        taken = f"In memory a model takes {assumed.memory_factor:.3g} times its files' size (--memory-factor)"
+        if assumed.overhead:
+            taken += f" and {decimal(assumed.overhead)} (--overhead)"
+        if self.measured is not None:
+            return f"{taken}, {self.measured}."
+        return (
+            f"{taken}: an assumption. A server with a process for each model, as Multi Model Server, takes more "
+            "(--measure)."
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All of it as data: bytes, seconds, shares from 0 to 1."""

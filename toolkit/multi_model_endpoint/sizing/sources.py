@@ -55,11 +55,11 @@ def _file(name: str, path: Path) -> SizedModel:
     members = find(path).members
     if members is not None:
         size = sum(member.size for member in members)
-        return SizedModel(name, size, size)
+        return SizedModel(name, size, size, path=path)
     with reading(path):
         packed = path.stat().st_size
         unpacked = _unpacked(path, packed)
-    return SizedModel(name, packed, unpacked or packed, is_unpacked=unpacked is not None)
+    return SizedModel(name, packed, unpacked or packed, is_unpacked=unpacked is not None, path=path)
 
 
 def _unpacked(path: Path, packed: int) -> int | None:
