@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import client, many, overhead, packing, push, starting, synthesis
+from benchmarks import client, many, overhead, packing, push, sizing, starting, synthesis
 from benchmarks.report import Section
 
 SECTIONS = [
@@ -87,5 +87,14 @@ SECTIONS = [
         f" of {starting.FIRST_CALLS}) by its parts, and the real CDK CLI from nothing to both stacks here.",
         starting.rows,
         {"starts": 1, "servers": ["Multi Model Server"], "first_calls": 1, "deploy": False},
+    ),
+    Section(
+        "sizing",
+        "What mme size predicts, and what comes",
+        f"{sizing.CALLS} calls of {sizing.NUMBER} models of different sizes by Zipf's law, replayed on one instance"
+        " with `--memory-budget`, one call after the other, beginning with nothing in memory. Predicted from the files,"
+        " the trace and, for the wait, three measured loads.",
+        sizing.rows,
+        {"servers": ["Multi Model Server"], "skews": (1.0,), "budgets": (2,), "number": 3, "calls": 6},
     ),
 ]
