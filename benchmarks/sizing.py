@@ -116,8 +116,8 @@ def _at(subject: Subject, budget: int, skews: Sequence[float], calls: int, log: 
 
 
 def _predicted(subject: Subject, budget: int, trace: Sequence[str]) -> Estimate:
-    """As the local endpoint reckons memory; its S3 is on the same disk."""
-    demand = Demand(subject.models, counted(trace, list(subject.models)), 1.0, trace)
+    """As the local endpoint reckons memory; its S3 is on the same disk, and there is one caller."""
+    demand = Demand(subject.models, counted(trace, list(subject.models)), 1e-6, trace)
     assumed = Assumptions(reserve=0, memory_factor=1.2, bandwidth=1e9, load_seconds=subject.load_seconds)
     return Sizing(demand, assumed).estimate(Machine("local", None, budget * MIB), 1)
 

@@ -50,6 +50,10 @@ async def _measure(image: str, sources: Sequence[Path], payload: bytes | None, c
         folder = Path(temporary)
         await asyncio.to_thread((folder / "server").mkdir)
         async with _running(image, folder / "server") as server:
+            # the first load warms the server up, and does not count
+            await asyncio.to_thread(_unpack, sources[0], folder / "models" / "first")
+            await server.load("first", sources[0].name, folder / "models" / "first")
+            await server.unload("first")
             for number, source in enumerate(sources):
                 directory = folder / "models" / str(number)
                 await asyncio.to_thread(_unpack, source, directory)

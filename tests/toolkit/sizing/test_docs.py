@@ -34,6 +34,12 @@ def test_its_commands_work(page: str, root: Path, tmp_path: Path, monkeypatch: p
         result = CliRunner().invoke(mme, shlex.split(command)[1:])
         assert result.exit_code == 0, result.output
         assert result.stdout.split("\n")[0].split() == " ".join(HEADER).split()
+        if "--measure" in command:
+            # a process of its own, with Python and XGBoost, for some kilobytes of a model
+            (overhead,) = re.findall(r"and ([\d.]+) MB \(--overhead\), measured of 1 models", result.stdout)
+            assert 10 < float(overhead) < 500
+            (milliseconds,) = re.findall(r"A call takes ([\d.]+) ms of a processor", result.stdout)
+            assert 0.1 < float(milliseconds) < 500
 
 
 def test_its_options_are_there(page: str) -> None:

@@ -16,7 +16,7 @@ MACHINE = Machine("ml.test", 4, 10 * GIB, price=0.5)
 EXACT = Assumptions(reserve=0, memory_factor=1, bandwidth=GIB, load_seconds=1)
 
 
-def demand(sizes: list[float], rate: float = 10, exponent: float = 1) -> Demand:
+def demand(sizes: list[float], rate: float = 1e-6, exponent: float = 1) -> Demand:
     models = {f"m{n:05}": SizedModel(f"m{n:05}", int(gib * GIB), int(gib * GIB)) for n, gib in enumerate(sizes)}
     return Demand(models, zipf(list(models), exponent), rate)
 
@@ -30,16 +30,16 @@ def test_the_fewest_instances_that_are_enough_are_found() -> None:
     assert found.monthly == found.count * 0.5 * 730
 
 
-def test_ten_thousand_models_on_a_dozen_types_are_said_at_once() -> None:
+def test_ten_thousand_models_on_several_types_are_said_at_once() -> None:
     chance = random.Random(1)
     sizing = Sizing(demand([chance.lognormvariate(-2.5, 1) for _ in range(10_000)]), EXACT)
-    assert all(sizing.smallest(replace(MACHINE, memory=memory * GIB)) for memory in range(16, 208, 16))
+    assert all(sizing.smallest(replace(MACHINE, memory=memory * GIB)) for memory in (16, 64, 256))
 
 
 def test_two_instances_are_the_fewest() -> None:
     found = Sizing(demand([0.1]), EXACT).smallest(MACHINE)
     assert found is not None
-    assert (found.count, found.hit_ratio, found.loads_per_second, found.waiting) == (2, 1, 0, 0)
+    assert (found.count, found.hit_ratio, found.loads_per_second) == (2, 1, 0)
     # of its first call
     assert found.cold_p50 == pytest.approx(1.1)
     assert found.wait_p99 == 0
@@ -65,8 +65,18 @@ def test_memory_is_what_was_measured_else_files_and_what_is_added() -> None:
 def test_cold_calls_wait_for_the_download_and_the_load() -> None:
     found = Sizing(demand([1.0] * 30, exponent=0), EXACT).estimate(MACHINE, 1)
     assert (found.cold_p50, found.cold_p99, found.wait_p99) == (2, 2, 2)
-    assert 1 - found.hit_ratio < found.waiting < 1
-    assert found.loads_per_second == pytest.approx(10 * (1 - found.hit_ratio))
+    assert found.loads_per_second == pytest.approx(1e-6 * (1 - found.hit_ratio))
+
+
+def test_calls_of_a_model_that_is_being_loaded_wait_for_the_same_load() -> None:
+    alone = Sizing(demand([1.0] * 30, exponent=0), EXACT).estimate(MACHINE, 1)
+    # each model is called every third second, and takes two to load
+    found = Sizing(demand([1.0] * 30, exponent=0, rate=10), EXACT).estimate(MACHINE, 1)
+    missed = 1 - alone.hit_ratio
+    loads = missed / (1 + missed * 2 / 3)
+    assert found.loads_per_second / 10 == pytest.approx(loads, rel=0.02)
+    assert 1 - found.hit_ratio == pytest.approx(loads * (1 + 2 / 3), rel=0.02)
+    assert found.loading == pytest.approx(10 * loads * 2, rel=0.02)
 
 
 def test_processors_take_more_instances_than_memory_does() -> None:
@@ -86,14 +96,16 @@ def test_what_never_fits_is_counted() -> None:
     found = Sizing(demand([11.0, 1.0], exponent=0), EXACT).estimate(MACHINE, 2)
     assert (found.too_big, found.meets) == (1, False)
     assert found.hit_ratio == pytest.approx(0.5, abs=0.01)
+    assert not Sizing(demand([11.0, 1.0]), replace(EXACT, hit_ratio=0)).estimate(MACHINE, 2).meets
     assert Sizing(demand([11.0, 1.0], exponent=0), EXACT).smallest(MACHINE) is None
 
 
 def test_a_trace_is_replayed_with_its_first_calls() -> None:
     asked = replace(demand([6.0, 6.0], exponent=0), trace=["m00000", "m00000", "m00001", "m00000"])
     found = Sizing(asked, EXACT).estimate(MACHINE, 1)
-    assert (found.hit_ratio, found.first) == (0.25, 0.5)
-    assert Sizing(asked, EXACT).estimate(MACHINE, 2).hit_ratio == 0.5
+    assert found.hit_ratio == pytest.approx(0.25, abs=1e-4)
+    assert found.first == 0.5
+    assert Sizing(asked, EXACT).estimate(MACHINE, 2).hit_ratio == pytest.approx(0.5, abs=1e-4)
 
 
 def test_memory_of_gpus_counts_where_there_are_some() -> None:

@@ -131,8 +131,8 @@ def size(
     MODELS are folders of models, one per sub-folder or .tar.gz file; archives; or stores, s3://bucket/prefix/.
 
     Of each instance type it is said what the fewest instances give that are enough. FOR MODELS is the memory that each
-    has for them, FIT how many are in the memory of all at once, HITS the share of calls that find theirs there, WAIT
-    the share that wait for one, COLD how long they do, CPU how busy the processors are. What is assumed comes below.
+    has for them, FIT how many are in the memory of all at once, HITS the share of calls that find theirs there, COLD
+    how long a call waits that has its model loaded, CPU how busy the processors are. What is assumed comes below.
 
     Prices are of the region that is set, from AWS's Pricing API, which takes pricing:GetProducts; or as given.
 

@@ -98,10 +98,10 @@ class Estimate:
         count: How many.
         model_memory: The bytes that each has for models.
         fits: How many models fit into the memory of all at once, by their average size.
-        hit_ratio: The share of calls that find their model in memory.
+        hit_ratio: The share of calls that find their model in memory; the others wait for it, some of them for a load
+            that another call has begun.
         loads_per_second: Of all instances.
         loading: How many models each instance is loading at a time, on average.
-        waiting: The share of calls that wait for a model, also for one that another call is having loaded.
         cold_p50: The seconds that a call waits that has its model downloaded and loaded: the median; of
             first calls where nothing is loaded again.
         cold_p99: The 99th percentile of that.
@@ -120,7 +120,6 @@ class Estimate:
     hit_ratio: float
     loads_per_second: float
     loading: float
-    waiting: float
     cold_p50: float
     cold_p99: float
     wait_p99: float
@@ -137,6 +136,26 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class _Outcome:
+    """What becomes of calls.
+
+    Attributes:
+        loads: Seconds, and the share of all calls that begin such a load.
+        waits: Seconds, and the share of all calls that wait so long.
+        first: The share that was the first of its model in the trace.
+    """
+
+    loads: list[tuple[float, float]]
+    waits: list[tuple[float, float]]
+    first: float | None
+
+    @property
+    def waiting(self) -> float:
+        """The share of all calls that wait."""
+        return min(1.0, sum(share for _, share in self.waits))
+
+
+@dataclass(frozen=True)
 class Sizing:
     """Estimates for one demand.
 
@@ -148,6 +167,9 @@ class Sizing:
     demand: Demand
     assumptions: Assumptions
     _estimates: dict[tuple[Machine, int], Estimate] = field(default_factory=dict, init=False, compare=False)
+    _outcomes: dict[tuple[float, int, tuple[tuple[str, int], ...]], _Outcome] = field(
+        default_factory=dict, init=False, compare=False
+    )
     _items: dict[tuple[tuple[str, int], ...], tuple[Caches, list[list[str]]]] = field(
         default_factory=dict, init=False, compare=False
     )
@@ -155,6 +177,8 @@ class Sizing:
     def smallest(self, machine: Machine) -> Estimate | None:
         """What the fewest instances give that are enough; None when even a thousand are not."""
         low, high = self.assumptions.least, self.assumptions.least
+        if self.estimate(machine, low).too_big:
+            return None
         while not self.estimate(machine, high).meets:
             low, high = high + 1, 2 * high
             if low > _MOST:
@@ -177,53 +201,58 @@ class Sizing:
     def curve(self, points: int) -> list[tuple[float, float]]:
         """The hit ratio by the bytes of one memory, up to all models'."""
         whole = sum(self._sizes.values())
-        found = []
-        for point in range(1, points + 1):
-            memory = whole * point / points
-            loads, _ = self._loads(memory, 1, {})
-            found.append((memory, 1 - sum(loads.values())))
-        return found
+        memories = [whole * point / points for point in range(1, points + 1)]
+        return [(memory, 1 - self._outcome(memory, 1, {}).waiting) for memory in memories]
 
     def _estimate(self, machine: Machine, count: int) -> Estimate:
-        assumed, demand = self.assumptions, self.demand
-        memory = machine.memory * (1 - assumed.reserve)
-        sizes = self._sizes
-        copies = self._copies(machine, count)
-        loads, first = self._loads(memory, count, copies)
-        missed = sum(loads.values())
+        assumed, demand, sizes = self.assumptions, self.demand, self._sizes
         models = demand.models
-        waits = [(assumed.wait(models[name]), share) for name, share in loads.items() if share > 0]
-        cold = waits or [(assumed.wait(model), 1.0) for model in models.values()]
-        # whoever calls a model while it is being loaded waits, too
-        joined = sum(
-            share * demand.rate * demand.shares[name] / copies.get(name, 1) * assumed.wait(models[name])
-            for name, share in loads.items()
-        )
-        waiting = min(1.0, (missed + joined) / (1 + joined))
-        needed = None
+        memory = machine.memory * (1 - assumed.reserve)
+        copies = self._copies(machine, count)
+        outcome = self._outcome(memory, count, copies)
+        hits = 1 - outcome.waiting
+        cold = outcome.loads or [(assumed.wait(model), 1.0) for model in models.values()]
+        busy = None
         if assumed.cpu_seconds is not None and machine.vcpus:
-            needed = demand.rate * assumed.cpu_seconds / (machine.vcpus * count)
-        hits = 1 - missed
-        average = sum(sizes.values()) / len(sizes)
+            busy = demand.rate * assumed.cpu_seconds / (machine.vcpus * count)
+        too_big = sum(size > memory for size in sizes.values())
         stored = sum(model.unpacked * copies.get(name, 1) for name, model in models.items())
         return Estimate(
             machine,
             count,
             memory,
-            min(len(sizes), memory * count / average),
+            min(len(sizes), memory * count * len(sizes) / sum(sizes.values())),
             hits,
-            demand.rate * missed,
-            demand.rate * sum(wait * share for wait, share in waits) / count,
-            waiting,
+            demand.rate * sum(share for _, share in outcome.loads),
+            demand.rate * sum(wait * share for wait, share in outcome.loads) / count,
             quantile(cold, 0.5),
             quantile(cold, 0.99),
-            quantile([*waits, (0.0, max(0.0, 1 - missed))], 0.99),
-            needed,
+            quantile([*outcome.waits, (0.0, hits)], 0.99),
+            busy,
             stored / count + max(model.download for model in models.values()),
-            sum(size > memory for size in sizes.values()),
-            first,
-            hits >= assumed.hit_ratio and (needed is None or needed <= assumed.busy),
+            too_big,
+            outcome.first,
+            not too_big and hits >= assumed.hit_ratio and (busy is None or busy <= assumed.busy),
         )
+
+    def _outcome(self, memory: float, count: int, copies: Mapping[str, int]) -> _Outcome:
+        """What becomes of the calls.
+
+        Who calls a model while it is being loaded waits as well, and loads nothing: of the calls of a model that come
+        ``rate`` times a second, a load that takes ``wait`` seconds is joined by ``rate * wait``.
+        """
+        key = memory, count, tuple(copies.items())
+        if key not in self._outcomes:
+            missed, first = self._misses(memory, count, copies)
+            loads, waits = [], []
+            for name, share in missed.items():
+                called, wait = self.demand.shares[name], self.assumptions.wait(self.demand.models[name])
+                joined = self.demand.rate * called / copies.get(name, 1) * wait
+                loaded = share / (1 + share / called * joined)
+                loads.append((wait, loaded))
+                waits.append((wait, loaded * (1 + joined)))
+            self._outcomes[key] = _Outcome(loads, waits, first)
+        return self._outcomes[key]
 
     @cached_property
     def _sizes(self) -> dict[str, float]:
@@ -238,8 +267,8 @@ class Sizing:
         wanted = {name: ceil(self.demand.rate * share / of_one) for name, share in self.demand.shares.items()}
         return {name: min(count, number) for name, number in wanted.items() if number > 1}
 
-    def _loads(self, memory: float, count: int, copies: Mapping[str, int]) -> tuple[dict[str, float], float | None]:
-        """The share of all calls that load each model, and in a trace of those that were its first."""
+    def _misses(self, memory: float, count: int, copies: Mapping[str, int]) -> tuple[dict[str, float], float | None]:
+        """The share of all calls that would load each model if that took no time; in a trace, of all first calls."""
         demand, sizes = self.demand, self._sizes
         if demand.trace is not None:
             found = replay(demand.trace, sizes, memory, instances=count, copies=copies)
@@ -254,8 +283,8 @@ class Sizing:
         return {
             name: demand.shares[name] * miss
             for miss, names in zip(misses, members, strict=True)
-            if miss
             for name in names
+            if miss and demand.shares[name]
         }, None
 
     def _caches(self, copies: Mapping[str, int]) -> tuple[Caches, list[list[str]]]:

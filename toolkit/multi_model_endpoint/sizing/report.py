@@ -13,7 +13,7 @@ from .demand import Demand
 from .estimate import GIB, MONTH_HOURS, Assumptions, Estimate
 
 HEADER = (
-    *("INSTANCE TYPE", "COUNT", "FOR MODELS", "FIT", "HITS", "LOADS/S", "WAIT", "COLD P50", "COLD P99", "CPU"),
+    *("INSTANCE TYPE", "COUNT", "FOR MODELS", "FIT", "HITS", "LOADS/S", "COLD P50", "COLD P99", "CPU"),
     *("DISK", "USD/MONTH"),
 )
 _LEAST_VOLUME, _LARGEST_VOLUME = 30, 512  # GiB
@@ -51,7 +51,6 @@ class Report:
                 f"{each.fits:.0f}",
                 percent(each.hit_ratio),
                 f"{each.loads_per_second:.3g}",
-                percent(each.waiting),
                 seconds(each.cold_p50),
                 seconds(each.cold_p99),
                 "unknown" if each.cpu is None else percent(each.cpu),
