@@ -19,8 +19,9 @@ from benchmarks.overhead import MODELS, SERVERS, find_sample
 from benchmarks.serving import BUCKET, IMAGES, Local, pack
 from mme_local.measuring import measure
 from mme_local.testing import local_endpoint
+from multi_model_endpoint.sizing.assumptions import Assumptions
 from multi_model_endpoint.sizing.demand import Demand, SizedModel
-from multi_model_endpoint.sizing.estimate import Assumptions, Estimate, Machine, Sizing
+from multi_model_endpoint.sizing.estimate import Estimate, Machine, Sizing
 from multi_model_endpoint.sizing.popularity import counted, zipf
 from multi_model_endpoint.sizing.sources import sized
 

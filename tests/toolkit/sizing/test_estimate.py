@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from multi_model_endpoint.instances import instance_types
+from multi_model_endpoint.sizing.assumptions import Assumptions
 from multi_model_endpoint.sizing.demand import Demand, SizedModel
-from multi_model_endpoint.sizing.estimate import GIB, Assumptions, Machine, Sizing
+from multi_model_endpoint.sizing.estimate import GIB, Machine, Sizing
 from multi_model_endpoint.sizing.popularity import zipf
 
 MACHINE = Machine("ml.test", 4, 10 * GIB, price=0.5)

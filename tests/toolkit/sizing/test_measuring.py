@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from multi_model_endpoint.command import mme
+from multi_model_endpoint.sizing.assumptions import Assumptions
 from multi_model_endpoint.sizing.demand import SizedModel
-from multi_model_endpoint.sizing.estimate import Assumptions
 from multi_model_endpoint.sizing.measuring import Measured, NotMeasuredError, concluded, installed, sample
 
 XGBOOST = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:3.2-0"

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
-from multi_model_endpoint.artifacts import InvalidModelError
-from multi_model_endpoint.instances import instance_types
-from multi_model_endpoint.store_url import StoreUrl
-from multi_model_endpoint.stores.listing import Model, models_in_store
-from multi_model_endpoint.stores.naming import echo_table, explained, s3_client
+from multi_model_endpoint.stores.naming import echo_table
 
-from . import prices
-from .demand import Demand, SizedModel
-from .estimate import GIB, Assumptions, Estimate, Machine, Sizing
-from .measuring import NotMeasuredError, concluded, installed, sample
+from .assumptions import Assumptions
+from .estimate import GIB, Estimate, Machine, Sizing
+from .inputs import calls_of, demand_of, machines_of, measured_of, models_of
 from .page import page
-from .popularity import counted, zipf
 from .report import HEADER, Report, construct
-from .sources import sized
-from .traces import InvalidTraceError, read_trace
 
 CPU_TYPES = (
     *("ml.c6i.2xlarge", "ml.c6i.4xlarge", "ml.m6i.large", "ml.m6i.xlarge", "ml.m6i.2xlarge", "ml.m6i.4xlarge"),
@@ -62,6 +53,8 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Calls to replay: a CSV file with the columns time and model, or a log with the client's lines.",
 )
+@click.option("--log-group", help="Calls to replay: the client's lines in this group of CloudWatch Logs.")
+@click.option("--hours", default=24.0, show_default=True, type=_ABOVE_ZERO, help="How far back to read --log-group.")
 @click.option(
     "--measure", type=click.IntRange(min=1), metavar="N",
     help="Load so many of the models on the real server of --image, here, and see what they take of it.",
@@ -70,6 +63,10 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 @click.option("--payload", type=click.File("rb"), help="What to call the models with when they are measured.")
 @click.option("--content-type", default="application/json", show_default=True, help="The payload's.")
 @click.option("--instance", "instances", multiple=True, metavar="TYPE", help="A type to look at; may be repeated.")
+@click.option(
+    "--count", "counts", multiple=True, type=click.IntRange(min=1),
+    help="How many instances to look at, instead of the fewest that are enough; may be repeated.",
+)  # fmt: skip
 @click.option("--gpu", is_flag=True, help="Look at GPU types, without --instance.")
 @click.option("--price", multiple=True, metavar="TYPE=USD_PER_HOUR", callback=_figures, help="What a type costs.")
 @click.option("--memory", multiple=True, metavar="TYPE=GIB", callback=_figures, help="What memory a type has.")
@@ -113,11 +110,14 @@ def size(
     rps: float | None,
     exponent: float | None,
     trace: Path | None,
+    log_group: str | None,
+    hours: float,
     measure: int | None,
     image: str | None,
     payload: IO[bytes] | None,
     content_type: str,
     instances: tuple[str, ...],
+    counts: tuple[int, ...],
     gpu: bool,
     price: dict[str, float],
     memory: dict[str, float],
@@ -136,7 +136,7 @@ def size(
 
     Prices are of the region that is set, from AWS's Pricing API, which takes pricing:GetProducts; or as given.
 
-    The exit status is 1 when no type is enough.
+    The exit status is 1 when none is enough.
     """
     assumptions = Assumptions(
         reserve=figures["reserve"] / 100,
@@ -149,105 +149,43 @@ def size(
         hit_ratio=figures["hit_ratio"],
         least=int(figures["min_instances"]),
     )
+    if sum(given is not None for given in (exponent, trace, log_group)) > 1:
+        raise click.UsageError("--zipf, --trace and --log-group all say which models are called: leave all but one out")
     if (measure is None) != (image is None):
         raise click.UsageError("--measure and --image go together: a server loads the models")
-    demand, popularity = _demand(_models(models), rps, exponent, trace)
+    demand, popularity = demand_of(models_of(models), rps, exponent, calls_of(trace, log_group, hours))
     measured = None
     if measure is not None and image is not None:
         called_with = None if payload is None else payload.read()
-        demand, assumptions, measured = _measured(demand, assumptions, measure, image, called_with, content_type)
+        demand, assumptions, measured = measured_of(demand, assumptions, measure, image, called_with, content_type)
     names = list(dict.fromkeys(instances)) or list(GPU_TYPES if gpu else CPU_TYPES)
-    machines, unpriced = _machines(names, price, memory)
+    machines, unpriced = machines_of(names, price, memory)
     sizing = Sizing(demand, assumptions)
-    report = _report(sizing, machines, popularity, unpriced, measured)
+    report = _report(sizing, machines, counts, popularity, unpriced, measured)
     if html is not None:
         html.write(page(report, sizing))
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
         _print(report)
-    if not report.estimates:
+    if report.best is None:
         raise SystemExit(1)
 
 
-def _models(sources: Sequence[str]) -> dict[str, SizedModel]:
-    def in_store(url: StoreUrl) -> list[Model]:
-        return models_in_store(s3_client(), url)
-
-    try:
-        with explained():
-            return sized(sources, in_store)
-    except (InvalidModelError, ValueError) as error:
-        raise click.BadParameter(str(error), param_hint="MODELS") from None
-
-
-def _demand(
-    models: dict[str, SizedModel], rps: float | None, exponent: float | None, path: Path | None
-) -> tuple[Demand, str]:
-    if path is None:
-        if rps is None:
-            raise click.UsageError("say how many calls there are: --rps, or --trace with times")
-        exponent = 1.0 if exponent is None else exponent
-        said = (
-            f"{rps:g} calls a second (--rps), to models by Zipf's law with the exponent {exponent:g} (--zipf; --trace "
-            "takes calls that were made), whatever a model's size, independent of each other."
-        )
-        return Demand(models, zipf(list(models), exponent), rps), said
-    if exponent is not None:
-        raise click.UsageError("--zipf and --trace both say which models are called: leave one out")
-    try:
-        trace = read_trace(path)
-        calls, unknown = trace.of(models)
-    except InvalidTraceError as error:
-        raise click.BadParameter(str(error), param_hint="--trace") from None
-    rate = rps or trace.rate
-    if rate is None:
-        raise click.UsageError("the calls of the trace have no times: say how many there are in a second by --rps")
-    said = (
-        f"{len(calls)} calls of {path.name} were replayed, {rate:.3g} a second, beginning with nothing in memory."
-        + (f" {unknown} calls of other models were left out." if unknown else "")
-    )
-    return Demand(models, counted(calls, list(models)), rate, calls), said
-
-
-def _machines(
-    names: Sequence[str], price: dict[str, float], memory: dict[str, float]
-) -> tuple[list[Machine], str | None]:
-    unpriced = [name for name in names if name not in price]
-    found, why = prices.asked(unpriced) if unpriced else ({}, None)
-    found |= price
-    if why is None and (missing := [name for name in names if name not in found]):
-        why = f"AWS names none for {', '.join(missing)}"
-    try:
-        return [
-            Machine.of(
-                name, instance_types().get(name), round(memory[name] * GIB) if name in memory else None, found.get(name)
-            )
-            for name in names
-        ], why
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--instance") from None
-
-
-def _measured(
-    demand: Demand, assumptions: Assumptions, number: int, image: str, payload: bytes | None, content_type: str
-) -> tuple[Demand, Assumptions, str]:
-    try:
-        chosen = sample(list(demand.models.values()), number)
-        found = installed()(image, [model.path for model in chosen if model.path], payload, content_type)
-    except NotMeasuredError as error:
-        raise click.ClickException(f"nothing was measured: {error}") from None
-    seen = {model.name: replace(model, measured=each.memory) for model, each in zip(chosen, found, strict=True)}
-    said = f"measured of {len(seen)} models on this machine's server for {image}"
-    return replace(demand, models={**demand.models, **seen}), concluded(assumptions, chosen, found), said
-
-
 def _report(
-    sizing: Sizing, machines: Sequence[Machine], popularity: str, unpriced: str | None, measured: str | None
+    sizing: Sizing,
+    machines: Sequence[Machine],
+    counts: Sequence[int],
+    popularity: str,
+    unpriced: str | None,
+    measured: str | None,
 ) -> Report:
     assumptions = sizing.assumptions
     estimates, refused = [], {}
     for machine in machines:
+        estimates += [sizing.estimate(machine, count) for count in dict.fromkeys(counts)]
+        if counts:
+            continue
         found = sizing.smallest(machine)
         if found is None:
             refused[machine.name] = _why(sizing.estimate(machine, assumptions.least))
@@ -259,7 +197,7 @@ def _report(
 
 def _costs(each: Estimate) -> tuple[Any, ...]:
     price = each.monthly
-    return price is None, price or 0, each.machine.memory * each.count, each.count
+    return not each.meets, price is None, price or 0, each.machine.memory * each.count, each.count
 
 
 def _why(least: Estimate) -> str:
@@ -277,5 +215,5 @@ def _print(report: Report) -> None:
     click.echo("\nAssumed:")
     for sentence in report.assumed():
         click.echo(f"- {sentence}")
-    if report.estimates:
-        click.echo(f"\nFor your stack:\n\n{construct(report.estimates[0], report.assumptions)}")
+    if report.best is not None:
+        click.echo(f"\nFor your stack:\n\n{construct(report.best, report.assumptions)}")

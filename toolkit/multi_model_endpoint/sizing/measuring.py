@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Protocol, cast
 
+from .assumptions import Assumptions
 from .demand import SizedModel
-from .estimate import Assumptions
 
 _INSTALLED = "multi_model_endpoint.measuring"
 

@@ -49,7 +49,7 @@ def page(report: Report, sizing: Sizing) -> str:
             f"<title>Instances for {len(report.demand.models)} models</title>",
             f"<style>{_STYLE}{_COLOURS}</style></head><body>",
             *_answer(report),
-            "<h2>What is enough</h2>",
+            "<h2>What instances give</h2>",
             *_table(report),
             '<div class="charts">',
             *_hits(report, sizing),
@@ -57,7 +57,7 @@ def page(report: Report, sizing: Sizing) -> str:
             *_popularity(report),
             "</div>",
             "<h2>For your stack</h2>",
-            f"<pre>{escape(construct(report.estimates[0], report.assumptions))}</pre>" if report.estimates else "",
+            f"<pre>{escape(construct(report.best, report.assumptions))}</pre>" if report.best else "",
             "<h2>Assumed</h2><ul>",
             *(f"<li>{escape(sentence)}</li>" for sentence in report.assumed()),
             "</ul></body></html>\n",
@@ -66,10 +66,10 @@ def page(report: Report, sizing: Sizing) -> str:
 
 
 def _answer(report: Report) -> Iterator[str]:
-    if not report.estimates:
+    best = report.best
+    if best is None:
         yield "<h1>No instance type is enough</h1>"
         return
-    best = report.estimates[0]
     yield f"<h1>{best.count} &times; {escape(best.machine.name)}</h1>"
     cost = "at a price that is not known" if best.monthly is None else f"for {best.monthly:,.0f} US dollars a month"
     yield (
@@ -104,13 +104,15 @@ def _hits(report: Report, sizing: Sizing) -> Iterator[str]:
             colour=1,
         ),
     ]
-    caption = "The line is one memory, up to that of all models; the dots on it are what is enough of a type."
+    caption = "The line is one memory, up to that of all models; the dots are instances."
     yield from _figure("Hit ratio against memory", memory, ratio, lines, caption)
 
 
 def _costs(report: Report, sizing: Sizing) -> Iterator[str]:
     title = "Cost against p99 wait"
-    priced = [each for each in report.estimates if each.monthly is not None][:COLOURS]
+    best = {each.machine: each for each in reversed(report.estimates)}
+    machines = dict.fromkeys(each.machine for each in report.estimates)
+    priced = [best[machine] for machine in machines if machine.price is not None][:COLOURS]
     if not priced:
         yield f'<figure><h2>{title}</h2><p class="quiet">No price is known: --price TYPE=USD_PER_HOUR gives one.</p>'
         yield "</figure>"

@@ -9,12 +9,13 @@ from typing import Any
 
 from rich.filesize import decimal
 
+from .assumptions import Assumptions
 from .demand import Demand
-from .estimate import GIB, MONTH_HOURS, Assumptions, Estimate
+from .estimate import GIB, MONTH_HOURS, Estimate
 
 HEADER = (
     *("INSTANCE TYPE", "COUNT", "FOR MODELS", "FIT", "HITS", "LOADS/S", "COLD P50", "COLD P99", "CPU"),
-    *("DISK", "USD/MONTH"),
+    *("DISK", "USD/MONTH", "ENOUGH"),
 )
 _LEAST_VOLUME, _LARGEST_VOLUME = 30, 512  # GiB
 
@@ -26,7 +27,7 @@ class Report:
     Attributes:
         demand: What is asked for.
         assumptions: What is assumed.
-        estimates: What is enough, the cheapest first.
+        estimates: What was looked at: first what is enough, the cheapest first.
         refused: Types of which nothing is enough, and why.
         popularity: Where the calls are known from.
         measured: How models were measured, if they were.
@@ -40,6 +41,11 @@ class Report:
     popularity: str
     measured: str | None = None
     unpriced: str | None = None
+
+    @property
+    def best(self) -> Estimate | None:
+        """The cheapest that is enough."""
+        return next((each for each in self.estimates if each.meets), None)
 
     def rows(self) -> list[list[str]]:
         """The table's."""
@@ -56,6 +62,7 @@ class Report:
                 "unknown" if each.cpu is None else percent(each.cpu),
                 gib(each.disk),
                 "unknown" if each.monthly is None else f"{each.monthly:,.0f}",
+                "yes" if each.meets else "no",
             ]
             for each in self.estimates
         ]
@@ -119,7 +126,6 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """All of it as data: bytes, seconds, shares from 0 to 1."""
-        best = self.estimates[0] if self.estimates else None
         return {
             "models": len(self.demand.models),
             "bytes": sum(model.unpacked for model in self.demand.models.values()),
@@ -128,7 +134,7 @@ class Report:
             "refused": self.refused,
             "assumptions": asdict(self.assumptions),
             "assumed": list(self.assumed()),
-            "construct": best and construct(best, self.assumptions),
+            "construct": self.best and construct(self.best, self.assumptions),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,14 +70,37 @@ def read_trace(path: Path) -> Trace:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidTraceError(f"the trace must be readable, got {str(path)!r}: {error}") from None
-    rows = list(_logged(text.splitlines()) if '"mme.call"' in text else _listed(path, text.splitlines()))
+    lines = text.splitlines()
+    return _trace(str(path), list(_logged(lines) if '"mme.call"' in text else _listed(path, lines)))
+
+
+def read_log_group(client: Any, name: str, since: float) -> Trace:
+    """Read the client's lines from CloudWatch Logs.
+
+    Args:
+        client: A client of it, which may ``logs:FilterLogEvents``.
+        name: The log group.
+        since: When to begin, in seconds since 1970.
+
+    Raises:
+        InvalidTraceError: If there are none.
+    """
+    pages = client.get_paginator("filter_log_events").paginate(
+        logGroupName=name, startTime=round(1000 * since), filterPattern='"mme.call"'
+    )
+    events = (event for page in pages for event in page["events"])
+    rows = [(event["timestamp"] / 1000, model) for event in events for _, model in _logged([event["message"]])]
+    return _trace(name, rows)
+
+
+def _trace(name: str, rows: Sequence[tuple[float | None, str]]) -> Trace:
     if not rows:
-        raise InvalidTraceError(f"the trace must have calls, got {str(path)!r} without any")
+        raise InvalidTraceError(f"the trace must have calls, got {name!r} without any")
     times = [moment for moment, _ in rows if moment is not None]
     if len(times) < len(rows):
         return Trace(tuple(model for _, model in rows), None)
-    rows.sort(key=lambda row: row[0] or 0)
-    return Trace(tuple(model for _, model in rows), max(times) - min(times))
+    ordered = sorted(rows, key=lambda row: row[0] or 0)
+    return Trace(tuple(model for _, model in ordered), max(times) - min(times))
 
 
 def _listed(path: Path, lines: Iterable[str]) -> Iterator[tuple[float | None, str]]:
