@@ -32,12 +32,13 @@ SKEWS, BUDGETS = (0.6, 0.9, 1.2), (6, 12, 18)
 
 @dataclass(frozen=True)
 class Subject:
-    """Models of one server, and what loading them takes."""
+    """Models of one server, and what loading and unloading them takes."""
 
     title: str
     folder: Path
     models: Mapping[str, SizedModel]
     load_seconds: float
+    unload_seconds: float
 
     @property
     def program(self) -> str:
@@ -83,7 +84,8 @@ def _subject(title: str, folder: Path, number: int) -> Subject:
     models = sized([str(folder)], lambda url: [])
     sources = [folder / f"model-{index}" for index in range(min(3, number))]
     taken = measure(IMAGES[SERVERS[title][0]], sources, sample["body"].encode(), sample["content_type"])
-    return Subject(title, folder, models, statistics.median(each.load_seconds for each in taken))
+    loads, unloads = ([each.load_seconds for each in taken], [each.unload_seconds for each in taken])
+    return Subject(title, folder, models, statistics.median(loads), statistics.median(unloads))
 
 
 def _at(subject: Subject, budget: int, skews: Sequence[float], calls: int, log: Path) -> Iterator[dict[str, Any]]:
@@ -119,7 +121,13 @@ def _at(subject: Subject, budget: int, skews: Sequence[float], calls: int, log: 
 def _predicted(subject: Subject, budget: int, trace: Sequence[str]) -> Estimate:
     """As the local endpoint reckons memory; its S3 is on the same disk, and there is one caller."""
     demand = Demand(subject.models, counted(trace, list(subject.models)), 1e-6, trace)
-    assumed = Assumptions(reserve=0, memory_factor=1.2, bandwidth=1e9, load_seconds=subject.load_seconds)
+    assumed = Assumptions(
+        reserve=0,
+        memory_factor=1.2,
+        bandwidth=1e9,
+        load_seconds=subject.load_seconds,
+        unload_seconds=subject.unload_seconds,
+    )
     return Sizing(demand, assumed).estimate(Machine("local", None, budget * MIB), 1)
 
 

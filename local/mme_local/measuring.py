@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -58,6 +59,10 @@ async def _measure(image: str, sources: Sequence[Path], payload: bytes | None, c
                 directory = folder / "models" / str(number)
                 await asyncio.to_thread(_unpack, source, directory)
                 measured.append(await _model(server, folder / "server", directory, source, payload, content_type))
+            for number, each in enumerate(measured):
+                started = time.monotonic()
+                await server.unload(f"model-{number}")
+                measured[number] = replace(each, unload_seconds=time.monotonic() - started)
     return measured
 
 
@@ -90,7 +95,7 @@ async def _model(
         headers = {"content-type": content_type}
         await _call(server, name, source, payload, headers)  # the first one may take more than all others
         cpu_seconds = await _cpu_seconds(server, folder, name, source, payload, headers)
-    return Measured(max(0, _memory(folder) - memory), load_seconds, cpu_seconds)
+    return Measured(max(0, _memory(folder) - memory), load_seconds, 0.0, cpu_seconds)
 
 
 async def _cpu_seconds(

@@ -69,6 +69,11 @@ def test_cold_calls_wait_for_the_download_and_the_load() -> None:
     assert found.loads_per_second == pytest.approx(1e-6 * (1 - found.hit_ratio))
 
 
+def test_cold_calls_wait_for_the_unload_of_another_where_not_all_fit() -> None:
+    sizing = Sizing(demand([1.0] * 30, exponent=0), replace(EXACT, unload_seconds=5))
+    assert [sizing.estimate(MACHINE, count).cold_p50 for count in (1, 3)] == [7, 2]
+
+
 def test_calls_of_a_model_that_is_being_loaded_wait_for_the_same_load() -> None:
     alone = Sizing(demand([1.0] * 30, exponent=0), EXACT).estimate(MACHINE, 1)
     # each model is called every third second, and takes two to load

@@ -21,7 +21,7 @@ def model(size: int, *, here: bool = True) -> SizedModel:
 
 
 def memory(models: Sequence[SizedModel], taken: Sequence[int]) -> list[float]:
-    found = concluded(Assumptions(), models, [Measured(each, 1.0, None) for each in taken])
+    found = concluded(Assumptions(), models, [Measured(each, 1.0, 0.0, None) for each in taken])
     return [found.memory_factor, found.overhead]
 
 
@@ -46,10 +46,10 @@ def test_memory_is_a_factor_of_the_size_and_what_each_takes_beside() -> None:
     assert memory([model(10), model(30)], [65, 5]) == [0, 35]
 
 
-def test_loads_and_calls_are_those_that_were_measured() -> None:
-    times = [Measured(1, 1.0, 0.002), Measured(1, 9.0, None), Measured(1, 2.0, 0.004)]
+def test_loads_unloads_and_calls_are_those_that_were_measured() -> None:
+    times = [Measured(1, 1.0, 0.1, 0.002), Measured(1, 9.0, 0.9, None), Measured(1, 2.0, 0.2, 0.004)]
     found = concluded(Assumptions(cpu_seconds=7), [model(1)] * 3, times)
-    assert found.load_seconds == 2
+    assert (found.load_seconds, found.unload_seconds) == (2, 0.2)
     assert found.cpu_seconds == pytest.approx(0.003)
     assert concluded(Assumptions(cpu_seconds=7), [model(1)], times[1:2]).cpu_seconds == 7
 

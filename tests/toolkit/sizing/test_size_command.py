@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aws_cdk as cdk
@@ -109,7 +110,7 @@ def test_a_trace_says_which_models_are_called_and_how_often(
     trace.write_text("\n".join(["time,model", *lines, "2026-11-25T00:01:00Z,other"]))
     result = run(models, "--trace", trace, "--hit-ratio", 0.9, *TYPES, *PRICED, "--json")
     found = json.loads(result.stdout)
-    assert found["requests_per_second"] == pytest.approx(1)
+    assert found["requests_per_second"] == pytest.approx(60 / 61)
     # each first call has the second call of its model, two seconds later, wait as well
     assert 56 / 60 <= found["options"][0]["hit_ratio"] <= 58 / 60
     assert found["options"][0]["first"] == pytest.approx(2 / 60)
@@ -177,6 +178,9 @@ def test_what_is_not_enough_is_said_with_its_reason(run: Callable[..., Result], 
         pytest.param(["{}/..", "--rps", "1", "--trace", "{}/../a.csv"], "columns time and model", id="no trace"),
         pytest.param(["{}", "--rps", "1", "--price", "ml.m5.large"], "TYPE=USD_PER_HOUR", id="no price"),
         pytest.param(["{}", "--rps", "1", "--instance", "ml.new"], "--memory ml.new=GIB", id="unknown type"),
+        pytest.param(
+            ["{}", "--rps", "1", "--instance", "ml.inf2.xlarge"], "don't run on Inferentia", id="accelerators"
+        ),
         pytest.param(["s3://bucket", "--rps", "1"], "must be s3://bucket/prefix/", id="no prefix"),
         pytest.param(["{}", "--zipf", "1", "--trace", "{}/../a.csv"], "leave all but one out", id="two popularities"),
     ],
@@ -199,15 +203,35 @@ def test_prices_that_nobody_gave_are_not_made_up(
     assert "Prices that are unknown: http://127.0.0.1:9 is not AWS." in result.stdout
 
 
-def test_a_price_is_that_of_real_time_hosting() -> None:
-    def product(usage: str) -> dict[str, Any]:
-        terms = {"a": {"priceDimensions": {"b": {"pricePerUnit": {"USD": "0.25"}}}}}
-        return {"product": {"attributes": {"usagetype": usage}}, "terms": {"OnDemand": terms}}
+def product(usage: str, price: str) -> dict[str, Any]:
+    terms = {"a": {"priceDimensions": {"b": {"pricePerUnit": {"USD": price}}}}}
+    return {"product": {"attributes": {"usagetype": usage}}, "terms": {"OnDemand": terms}}
 
-    assert [*prices.hourly(product("USE1-Host:ml.m5.xlarge"), "ml.m5.xlarge")] == [0.25]
-    assert [*prices.hourly(product("Host:ml.m5.xlarge"), "ml.m5.xlarge")] == [0.25]
+
+def test_a_price_is_that_of_real_time_hosting() -> None:
+    assert [*prices.hourly(product("USE1-Host:ml.m5.xlarge", "0.25"), "ml.m5.xlarge")] == [0.25]
+    assert [*prices.hourly(product("Host:ml.m5.xlarge", "0.25"), "ml.m5.xlarge")] == [0.25]
     for other in ("USE1-AsyncHost:ml.m5.xlarge", "USE1-Host:ml.m5.2xlarge", "USE1-Train:ml.m5.xlarge"):
-        assert not [*prices.hourly(product(other), "ml.m5.xlarge")]
+        assert not [*prices.hourly(product(other, "0.25"), "ml.m5.xlarge")]
+
+
+def test_prices_are_asked_for_the_region_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    asked = []
+
+    class Pricing:
+        meta = SimpleNamespace(endpoint_url="https://api.pricing.us-east-1.amazonaws.com")
+
+        def get_products(self, **request: Any) -> dict[str, Any]:
+            asked.append({each["Field"]: each["Value"] for each in request["Filters"]})
+            name = asked[-1]["instanceName"]
+            usages = {"ml.a": ["EU-Host:ml.a", "EU-Train:ml.a"], "ml.b": ["EU-Host:ml.b", "EUW1-Host:ml.b"], "ml.c": []}
+            found = [product(usage, f"0.{number + 1}") for number, usage in enumerate(usages[name])]
+            return {"PriceList": [json.dumps(each) for each in found]}
+
+    monkeypatch.setattr(boto3.Session, "client", lambda *_, **__: Pricing())
+    assert prices.asked(["ml.a", "ml.b", "ml.c"]) == ({"ml.a": 0.1}, None)
+    assert asked[0] == {"regionCode": "eu-west-1", "instanceName": "ml.a"}
 
 
 def test_sizes_are_of_unpacked_files_where_they_are_known(tmp_path: Path) -> None:

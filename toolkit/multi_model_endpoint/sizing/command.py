@@ -89,6 +89,10 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
     "--load-time", default=1.0, show_default=True, type=click.FloatRange(min=0), metavar="SECONDS",
     help="What the server takes to load a model.",
 )  # fmt: skip
+@click.option(
+    "--unload-time", default=0.0, show_default=True, type=click.FloatRange(min=0), metavar="SECONDS",
+    help="What the server takes to unload one, for which a load waits when memory is full.",
+)  # fmt: skip
 @click.option("--cpu-ms", type=_ABOVE_ZERO, metavar="MS", help="The processor time of a call, in milliseconds.")
 @click.option(
     "--busy", default=50.0, show_default=True, type=click.FloatRange(1, 100), metavar="PERCENT",
@@ -144,6 +148,7 @@ def size(
         overhead=round(figures["overhead"] * 1024**2),
         bandwidth=figures["bandwidth"] * 1e6,
         load_seconds=figures["load_time"],
+        unload_seconds=figures["unload_time"],
         cpu_seconds=None if cpu_ms is None else cpu_ms / 1000,
         busy=figures["busy"] / 100,
         hit_ratio=figures["hit_ratio"],
@@ -204,7 +209,7 @@ def _why(least: Estimate) -> str:
     if least.too_big:
         return f"{least.too_big} models need more than its memory, {least.model_memory / GIB:.3g} GiB, each"
     if least.first is not None:
-        return f"{least.first:.2%} of the trace's calls are the first of their model: no memory helps those"
+        return f"{least.first:.2%} of the trace's calls are the first of their model, for which there is no help"
     return "a thousand are not enough"
 
 

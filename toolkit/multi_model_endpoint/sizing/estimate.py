@@ -43,8 +43,13 @@ class Machine:
         """What the table knows, and the user.
 
         Raises:
-            ValueError: If neither knows its memory.
+            ValueError: If neither knows its memory, or it has accelerators that serve no multi-model endpoint.
         """
+        if known is not None and known.multi_model == "accelerator-unsupported":
+            raise ValueError(
+                f"must be a CPU or NVIDIA GPU instance type, got {name!r}: multi-model endpoints don't run on "
+                "Inferentia, Trainium or Gaudi"
+            )
         if memory is None and known is not None:
             mib = known.gpu_memory_mib if known.gpus else known.memory_mib
             memory = None if mib is None else mib * 1024**2
@@ -175,7 +180,7 @@ class Sizing:
         copies = self._copies(machine, count)
         outcome = self._outcome(memory, count, copies)
         hits = 1 - outcome.waiting
-        cold = outcome.loads or [(assumed.wait(model), 1.0) for model in models.values()]
+        cold = outcome.loads or [(assumed.wait(model, full=False), 1.0) for model in models.values()]
         busy = None
         if assumed.cpu_seconds is not None and machine.vcpus:
             busy = demand.rate * assumed.cpu_seconds / (machine.vcpus * count)
@@ -208,9 +213,10 @@ class Sizing:
         key = memory, count, tuple(copies.items())
         if key not in self._outcomes:
             missed, first = self._misses(memory, count, copies)
+            full = memory * count < sum(size * copies.get(name, 1) for name, size in self._sizes.items())
             loads, waits = [], []
             for name, share in missed.items():
-                called, wait = self.demand.shares[name], self.assumptions.wait(self.demand.models[name])
+                called, wait = self.demand.shares[name], self.assumptions.wait(self.demand.models[name], full=full)
                 joined = self.demand.rate * called / copies.get(name, 1) * wait
                 loaded = share / (1 + share / called * joined)
                 loads.append((wait, loaded))

@@ -70,7 +70,7 @@ def demand_of(
         calls, unknown = trace.of(models)
     except InvalidTraceError as error:
         raise click.UsageError(str(error)) from None
-    rate = rps or trace.rate
+    rate = rps or (trace.rate and trace.rate * len(calls) / len(trace.calls))
     if rate is None:
         raise click.UsageError("the calls of the trace have no times: say how many there are in a second by --rps")
     said = f"{len(calls)} calls of {where} were replayed, {rate:.3g} a second, beginning with nothing in memory." + (

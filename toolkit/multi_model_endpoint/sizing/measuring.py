@@ -26,11 +26,13 @@ class Measured:
     Attributes:
         memory: Bytes of memory, once it was loaded and called.
         load_seconds: The time of its load from disk.
+        unload_seconds: The time of its unload.
         cpu_seconds: The processor time of a call; None where it was not called.
     """
 
     memory: int
     load_seconds: float
+    unload_seconds: float
     cpu_seconds: float | None
 
 
@@ -68,7 +70,7 @@ def sample(models: Sequence[SizedModel], number: int) -> list[SizedModel]:
 
 
 def concluded(assumptions: Assumptions, models: Sequence[SizedModel], measured: Sequence[Measured]) -> Assumptions:
-    """What follows for all models: a line through memory by size, the median load, the mean call."""
+    """What follows for all models: a line through memory by size, the median load and unload, the mean call."""
     factor, overhead = _line([model.unpacked for model in models], [each.memory for each in measured])
     calls = [each.cpu_seconds for each in measured if each.cpu_seconds is not None]
     return replace(
@@ -76,6 +78,7 @@ def concluded(assumptions: Assumptions, models: Sequence[SizedModel], measured: 
         memory_factor=factor,
         overhead=round(overhead),
         load_seconds=median(each.load_seconds for each in measured),
+        unload_seconds=median(each.unload_seconds for each in measured),
         cpu_seconds=mean(calls) if calls else assumptions.cpu_seconds,
     )
 

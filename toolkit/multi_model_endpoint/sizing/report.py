@@ -91,9 +91,11 @@ class Report:
             "many to further instances, not at which number."
         )
         yield (
-            f"A cold call waits for a download from S3 with {decimal(round(assumed.bandwidth))} a second (--bandwidth) "
-            f"and {assumed.load_seconds:.3g} s of the server's ({self.measured or '--load-time'}). What is still on "
-            "the instance's disk is not downloaded, and so comes sooner."
+            f"A cold call waits for S3 with {decimal(round(assumed.bandwidth))} a second (--bandwidth), "
+            f"{assumed.load_seconds:.3g} s of the server's for the load (--load-time), and where not all models fit "
+            f"{assumed.unload_seconds:.3g} s for the unload of another (--unload-time)"
+            + (f", {self.measured}. " if self.measured else ". ")
+            + "What is still on the instance's disk is not downloaded, and so comes sooner."
         )
         if assumed.cpu_seconds is None:
             yield "What a call takes of the processors is not known, so they don't count (--cpu-ms, --payload)."
