@@ -74,6 +74,13 @@ def test_cold_calls_wait_for_the_unload_of_another_where_not_all_fit() -> None:
     assert [sizing.estimate(MACHINE, count).cold_p50 for count in (1, 3)] == [7, 2]
 
 
+def test_a_trace_fills_the_memory_before_anything_has_to_go() -> None:
+    asked = replace(demand([6.0, 4.0, 4.0], exponent=0), trace=["m00000", "m00001", "m00002"])
+    found = Sizing(asked, replace(EXACT, unload_seconds=100)).estimate(MACHINE, 1)
+    assert found.cold_p50 < 10
+    assert found.cold_p99 == 105
+
+
 def test_calls_of_a_model_that_is_being_loaded_wait_for_the_same_load() -> None:
     alone = Sizing(demand([1.0] * 30, exponent=0), EXACT).estimate(MACHINE, 1)
     # each model is called every third second, and takes two to load

@@ -12,7 +12,7 @@ from multi_model_endpoint.instances import InstanceType
 from .assumptions import Assumptions
 from .cache import Caches, Item, grouped, quantile
 from .demand import Demand
-from .simulation import replay
+from .simulation import Replay, replay
 
 GIB = 1024**3
 MONTH_HOURS = 730
@@ -213,14 +213,15 @@ class Sizing:
         key = memory, count, tuple(copies.items())
         if key not in self._outcomes:
             missed, first = self._misses(memory, count, copies)
-            full = memory * count < sum(size * copies.get(name, 1) for name, size in self._sizes.items())
             loads, waits = [], []
-            for name, share in missed.items():
-                called, wait = self.demand.shares[name], self.assumptions.wait(self.demand.models[name], full=full)
-                joined = self.demand.rate * called / copies.get(name, 1) * wait
+            for name, (share, evicting) in missed.items():
+                called, model = self.demand.shares[name], self.demand.models[name]
+                free, full = (self.assumptions.wait(model, full=full) for full in (False, True))
+                joined = self.demand.rate * called / copies.get(name, 1) * (free + evicting * (full - free))
                 loaded = share / (1 + share / called * joined)
-                loads.append((wait, loaded))
-                waits.append((wait, loaded * (1 + joined)))
+                kinds = [(full, loaded * evicting), (free, loaded * (1 - evicting))]
+                loads += [(wait, part) for wait, part in kinds if part]
+                waits += [(wait, part * (1 + joined)) for wait, part in kinds if part]
             self._outcomes[key] = _Outcome(loads, waits, first)
         return self._outcomes[key]
 
@@ -237,21 +238,24 @@ class Sizing:
         wanted = {name: ceil(self.demand.rate * share / of_one) for name, share in self.demand.shares.items()}
         return {name: min(count, number) for name, number in wanted.items() if number > 1}
 
-    def _misses(self, memory: float, count: int, copies: Mapping[str, int]) -> tuple[dict[str, float], float | None]:
-        """The share of all calls that would load each model if that took no time; in a trace, of all first calls."""
+    def _misses(
+        self, memory: float, count: int, copies: Mapping[str, int]
+    ) -> tuple[dict[str, tuple[float, float]], float | None]:
+        """The share of all calls that would load each model if that took no time, and of these that evict others.
+
+        In a trace also the share of all calls that are a model's first.
+        """
         demand, sizes = self.demand, self._sizes
         if demand.trace is not None:
             found = replay(demand.trace, sizes, memory, instances=count, copies=copies)
-            loads = {name: number / found.calls for name, number in found.loaded.items()}
-            return loads, found.first / found.calls
+            return _shares(found), found.first / found.calls
         if memory * len(sizes) < _FEW * sum(sizes.values()):
             calls = demand.drawn
-            found = replay(calls, sizes, memory, instances=count, copies=copies, skip=len(calls) // 2)
-            return {name: number / found.calls for name, number in found.loaded.items()}, None
+            return _shares(replay(calls, sizes, memory, instances=count, copies=copies, skip=len(calls) // 2)), None
         caches, members = self._caches(copies)
         misses = caches.misses(memory, count)
         return {
-            name: demand.shares[name] * miss
+            name: (demand.shares[name] * miss, 1.0)
             for miss, names in zip(misses, members, strict=True)
             for name in names
             if miss and demand.shares[name]
@@ -270,3 +274,7 @@ class Sizing:
             members = [[names[index] for index in indices] for _, indices in groups]
             self._items[key] = Caches([item for item, _ in groups]), members
         return self._items[key]
+
+
+def _shares(found: Replay) -> dict[str, tuple[float, float]]:
+    return {name: (number / found.calls, found.evicting.get(name, 0) / number) for name, number in found.loaded.items()}

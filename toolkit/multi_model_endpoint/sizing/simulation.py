@@ -16,11 +16,13 @@ class Replay:
         calls: How many there were.
         first: How many were the first on their instance for their model, and so had to load it.
         loaded: How often each model was loaded.
+        evicting: How often others had to go for it.
     """
 
     calls: int
     first: int
     loaded: Mapping[str, int]
+    evicting: Mapping[str, int]
 
     @property
     def loads(self) -> int:
@@ -62,6 +64,7 @@ def replay(
     homes: dict[str, list[int]] = {}
     turns: dict[str, int] = {}
     loaded: dict[str, int] = {}
+    evicting: dict[str, int] = {}
     seen: set[tuple[str, int]] = set()
     first = 0
     for number, model in enumerate(calls):
@@ -87,8 +90,10 @@ def replay(
         seen.add((model, instance))
         if size > memory:
             continue
+        if used[instance] + size > memory and number >= skip:
+            evicting[model] = evicting.get(model, 0) + 1
         while cache and used[instance] + size > memory:
             used[instance] -= cache.popitem(last=False)[1]
         cache[model] = size
         used[instance] += size
-    return Replay(len(calls) - skip, first, loaded)
+    return Replay(len(calls) - skip, first, loaded, evicting)
