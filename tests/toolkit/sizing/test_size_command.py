@@ -130,6 +130,17 @@ def test_the_client_s_lines_are_a_trace_too(run: Callable[..., Result], models: 
     assert found["options"][0]["first"] == pytest.approx(3 / 51)
 
 
+def test_lines_with_a_timestamp_need_no_rate(run: Callable[..., Result], models: Path, tmp_path: Path) -> None:
+    log = tmp_path / "calls.log"
+    moments = [f"2026-11-25T00:00:{second:02}.000Z" for second in range(41)]
+    call = {"event": "mme.call", "alias": None, "target_model": "model-1.tar.gz"}
+    log.write_text("\n".join(json.dumps(call | {"timestamp": moment}) for moment in moments))
+    arguments = ["--trace", log, "--hit-ratio", 0.5, *TYPES, *PRICED, "--json"]
+    assert json.loads(run(models, *arguments).stdout)["requests_per_second"] == pytest.approx(1)
+    log.write_text(log.read_text() + "\n" + json.dumps(call | {"timestamp": "noon"}))
+    assert "by --rps" in run(models, "--trace", log, status=2).stderr
+
+
 def test_the_client_s_lines_are_read_from_cloudwatch_logs(
     run: Callable[..., Result],
     models: Path,

@@ -216,7 +216,7 @@ class Sizing:
             loads, waits = [], []
             for name, (share, evicting) in missed.items():
                 called, model = self.demand.shares[name], self.demand.models[name]
-                free, full = (self.assumptions.wait(model, full=full) for full in (False, True))
+                free, full = (self.assumptions.wait(model, full=memory_full) for memory_full in (False, True))
                 joined = self.demand.rate * called / copies.get(name, 1) * (free + evicting * (full - free))
                 loaded = share / (1 + share / called * joined)
                 kinds = [(full, loaded * evicting), (free, loaded * (1 - evicting))]

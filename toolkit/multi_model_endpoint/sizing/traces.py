@@ -125,8 +125,10 @@ def _logged(lines: Iterable[str]) -> Iterator[tuple[float | None, str]]:
         entry = _entry(line[line.find("{") :])
         model = entry.get("alias") or entry.get("target_model")
         if entry.get("event") == "mme.call" and model:
-            moment = entry.get("time") or entry.get("timestamp")
-            yield None if moment is None else _seconds(str(moment)), model
+            try:
+                yield _seconds(entry.get("timestamp") or ""), model
+            except (TypeError, ValueError):
+                yield None, model
 
 
 def _entry(text: str) -> Mapping[str, Any]:
