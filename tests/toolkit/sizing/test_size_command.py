@@ -271,6 +271,20 @@ def test_of_a_store_the_archives_sizes_are_known() -> None:
         sized(["s3://bucket/models/"], lambda url: [])
 
 
+def test_the_models_of_a_store_are_sized(
+    run: Callable[..., Result], control_plane: Any, unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in control_plane.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket, s3 = unique("sized"), control_plane.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    for number in range(3):
+        s3.put_object(Bucket=bucket, Key=f"m/churn-0000000{number}.tar.gz", Body=bytes(1000))
+    found = json.loads(run(f"s3://{bucket}/m/", "--rps", 1, *TYPES, *PRICED, "--json").stdout)
+    assert (found["models"], found["bytes"]) == (3, 3000)
+    assert "The files' size of 3 is not known: their archives' was taken." in found["assumed"][0]
+
+
 def test_the_types_that_are_looked_at_are_in_the_table() -> None:
     known = instance_types()
     assert {known[name].multi_model for name in CPU_TYPES} == {"cpu"}
