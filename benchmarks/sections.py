@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import client, many, overhead, packing, push, starting, synthesis, warming
+from benchmarks import client, many, overhead, packing, push, sizing, starting, synthesis, warming
 from benchmarks.report import Section
 
 SECTIONS = [
@@ -97,5 +97,14 @@ SECTIONS = [
         " schedule would. Triton; a call takes 50 ms.",
         warming.rows,
         {"models": 2, "rounds": 1, "events": ("an update",)},
+    ),
+    Section(
+        "sizing",
+        "What mme size predicts, and what comes",
+        f"{sizing.CALLS} calls of {sizing.NUMBER} models of different sizes by Zipf's law, replayed on one instance"
+        " with `--memory-budget`, one call after the other, beginning with nothing in memory. Predicted from the files,"
+        " the trace and, for the wait, three measured loads.",
+        sizing.rows,
+        {"servers": ["Multi Model Server"], "skews": (1.0,), "budgets": (2,), "number": 3, "calls": 6},
     ),
 ]

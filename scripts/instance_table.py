@@ -47,13 +47,14 @@ def instance_table(botocore: zipfile.ZipFile, moto: zipfile.ZipFile, source: str
 
 
 def _specification(description: dict[str, Any]) -> dict[str, Any]:
-    gpus = description.get("GpuInfo", {}).get("Gpus", [])
+    gpus = [gpu for gpu in description.get("GpuInfo", {}).get("Gpus", []) if gpu["Manufacturer"] == "NVIDIA"]
     return {
         "arm64": "arm64" in description["ProcessorInfo"]["SupportedArchitectures"],
         "vcpus": description["VCpuInfo"]["DefaultVCpus"],
         "memory_mib": description["MemoryInfo"]["SizeInMiB"],
-        "gpus": sum(gpu["Count"] for gpu in gpus if gpu["Manufacturer"] == "NVIDIA"),
+        "gpus": sum(gpu["Count"] for gpu in gpus),
         "local_storage": description.get("InstanceStorageSupported", False),
+        "gpu_memory_mib": sum(gpu["Count"] * gpu["MemoryInfo"]["SizeInMiB"] for gpu in gpus),
     }
 
 

@@ -24,6 +24,7 @@ from scripts.instance_table import instance_table
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "constructs" / "cdk_multi_model_endpoint" / "_rules" / "_data"
+INSTANCES = ROOT / "toolkit" / "multi_model_endpoint" / "instances" / "_data"
 VERSIONS = {"sagemaker-core": "2.27.0", "botocore": "1.44.5", "moto": "5.2.5"}
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         wheels = {package: zipfile.ZipFile(_download(package, versions[package], folder)) for package in VERSIONS}
         tables = {
-            "images.json": image_table(
+            DATA / "images.json": image_table(
                 wheels["sagemaker-core"],
                 wheels["botocore"],
                 deep_learning_containers.kept(),
@@ -50,18 +51,19 @@ def main() -> None:
                 f"botocore {versions['botocore']} (partitions.json) and {deep_learning_containers.kept().source}, "
                 f"all Apache-2.0; ends of patch also from {deep_learning_containers.ML_FRAMEWORKS_PAGE}",
             ),
-            "instance_types.json": instance_table(
+            INSTANCES / "instance_types.json": instance_table(
                 wheels["botocore"],
                 wheels["moto"],
                 f"botocore {versions['botocore']} (ProductionVariantInstanceType) and "
                 f"moto {versions['moto']} (EC2 instance types), both Apache-2.0",
             ),
         }
-    texts = {DATA / name: _text(table) for name, table in tables.items()}
-    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
-    for package, version in versions.items():
-        notice = re.sub(rf"\b{package} \d+(\.\d+)+", f"{package} {version}", notice)
-    texts[ROOT / "NOTICE"] = notice
+    texts = {path: _text(table) for path, table in tables.items()}
+    for path in (ROOT / "NOTICE", ROOT / "toolkit" / "NOTICE"):
+        notice = path.read_text(encoding="utf-8")
+        for package, version in versions.items():
+            notice = re.sub(rf"\b{package} \d+(\.\d+)+", f"{package} {version}", notice)
+        texts[path] = notice
     changed = False
     for path, text in texts.items():
         before = path.read_text(encoding="utf-8") if path.exists() else "{}"

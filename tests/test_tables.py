@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from cdk_multi_model_endpoint._rules.tables import InstanceType, instance_types
 from mme_local.platform.metrics import UNITS, VariantMetrics
 from mme_local.sagemaker import rules
+from multi_model_endpoint.instances import InstanceType, instance_types
 
 
 def families(has: Callable[[InstanceType], bool]) -> set[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.deep_learning_containers import Listed, Listing, kept, read
 from scripts.image_table import listed
-from scripts.refresh_tables import DATA
+from scripts.refresh_tables import DATA, INSTANCES
 from scripts.refresh_triton_config import TABLE
 
 LISTING = Listing(
@@ -26,7 +26,8 @@ LISTING = Listing(
 
 def test_the_tables_are_written_where_the_packages_read_them() -> None:
     rules, artifacts = files("cdk_multi_model_endpoint._rules"), files("multi_model_endpoint.artifacts")
-    assert [rules.joinpath("_data", name) for name in ("images.json", "instance_types.json")] == sorted(DATA.iterdir())
+    assert [rules.joinpath("_data", "images.json")] == [*DATA.iterdir()]
+    assert [files("multi_model_endpoint.instances").joinpath("_data", "instance_types.json")] == [*INSTANCES.iterdir()]
     assert artifacts.joinpath("_data", "triton_model_config.json") == TABLE
 
 

@@ -8,6 +8,7 @@ from typing import cast
 import click
 
 from .publishing import push
+from .sizing import size
 from .stores import alias, ls, prune
 
 _INSTALLED = "multi_model_endpoint.commands"
@@ -28,7 +29,7 @@ def mme() -> None:
     """SageMaker multi-model endpoints, before and after their deployment."""
 
 
-for _command in (alias, ls, prune, push):
+for _command in (alias, ls, prune, push, size):
     mme.add_command(_command)
 
 

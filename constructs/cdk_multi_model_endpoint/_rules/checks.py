@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from multi_model_endpoint import artifacts as packing
+from multi_model_endpoint.instances import InstanceType, instance_types
 
-from .tables import InstanceType, instance_types
 from .tokens import is_token
 
 NAME_MAX = 63

@@ -1,4 +1,4 @@
-"""The generated tables in ``_data``: images by region and instance types."""
+"""The generated tables in ``_data``: images by region."""
 
 from __future__ import annotations
 
@@ -30,22 +30,6 @@ class AwsImage:
     multi_model: bool | None
     regions: frozenset[str] | None
     end_of_patch: str | None
-
-
-@dataclass(frozen=True)
-class InstanceType:
-    """What matters about an ``ml.`` instance type here.
-
-    ``multi_model`` is ``cpu``, ``gpu-documented``, ``gpu-single-undocumented``, ``gpu-multi`` or
-    ``accelerator-unsupported``: what AWS's multi-model support page says of it.
-    """
-
-    arm64: bool | None
-    vcpus: int | None
-    memory_mib: int | None
-    gpus: int
-    local_storage: bool
-    multi_model: str
 
 
 @cache
@@ -96,9 +80,3 @@ def dns_suffix(region: str) -> str | None:
     """The end of host names in a region; None when the region is not known."""
     suffix: str | None = _load("images.json")["partitions"].get(partitions().get(region), {}).get("dns_suffix")
     return suffix
-
-
-@cache
-def instance_types() -> dict[str, InstanceType]:
-    """Every instance type that SageMaker endpoints know, by name."""
-    return {name: InstanceType(**spec) for name, spec in _load("instance_types.json")["types"].items()}

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
+from multi_model_endpoint.instances import instance_types
+
 from .checks import known_instance_type
-from .tables import instance_types
 from .tokens import is_token
 
 _AMI_VERSIONS = (

@@ -15,9 +15,9 @@ from constructs import Construct
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
-from cdk_multi_model_endpoint._rules.tables import instance_types
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import seconds_problems
+from multi_model_endpoint.instances import instance_types
 
 from .metrics import VariantMetrics
 
