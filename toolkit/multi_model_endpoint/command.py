@@ -7,6 +7,7 @@ from typing import cast
 
 import click
 
+from .load.command import load
 from .publishing import push
 from .stores import alias, ls, prune
 
@@ -28,7 +29,7 @@ def mme() -> None:
     """SageMaker multi-model endpoints, before and after their deployment."""
 
 
-for _command in (alias, ls, prune, push):
+for _command in (alias, load, ls, prune, push):
     mme.add_command(_command)
 
 
