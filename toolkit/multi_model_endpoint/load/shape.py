@@ -104,10 +104,10 @@ class TargetShape(LoadTestShape):
         return Step(rate, cell.calls, cell.errors, cell.unanswered, cell.latencies, late, sent)
 
     def _drain(self, seconds: float) -> None:
+        # until the next step is measured: there are as many users as before until then
         tell(self._environment, step=BETWEEN, resting=True)
         self._hear()
         self._await(lambda: not recorder_of(self._environment).unanswered, seconds)
-        tell(self._environment, step=BETWEEN)
 
     def _hear(self) -> None:
         if isinstance(self.runner, MasterRunner):
