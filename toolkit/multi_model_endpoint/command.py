@@ -7,6 +7,7 @@ from typing import cast
 
 import click
 
+from .load.command import load
 from .publishing import push
 from .sizing import size
 from .stores import alias, ls, prune
@@ -29,7 +30,7 @@ def mme() -> None:
     """SageMaker multi-model endpoints, before and after their deployment."""
 
 
-for _command in (alias, ls, prune, push, size):
+for _command in (alias, load, ls, prune, push, size):
     mme.add_command(_command)
 
 
