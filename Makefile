@@ -29,15 +29,17 @@ demo: install ## Deploy both stacks to the local endpoint with the real CDK CLI,
 demo-container: install ## Deploy a container of your own there, change a line of it and deploy again; needs Docker
 	@python -m scripts.demo_container
 
-# Half of the time the tests of deployments wait for the CDK CLI, so they run beside all others
+# Most of the time tests wait, for the CDK CLI, servers and containers, so three parts of them run side by side
 test: install lint ## Run all checks and tests
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-deployments test-others
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-deployments test-local test-others
 
-.PHONY: test-deployments test-others
+.PHONY: test-deployments test-local test-others
 test-deployments:
 	pytest --durations=20 tests/integration
+test-local:
+	pytest --durations=20 tests/local
 test-others:
-	pytest --durations=40 --ignore tests/integration
+	pytest --durations=20 --ignore tests/integration --ignore tests/local
 
 # Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
