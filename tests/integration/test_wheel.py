@@ -139,14 +139,18 @@ def test_local_endpoint_needs_the_toolkit_of_its_version(wheels: dict[str, Path]
 
 
 @pytest.mark.parametrize(
-    ("package", "more"),
-    [("cdk_multi_model_endpoint", []), ("multi_model_endpoint", ["mlflow-skinny>=3; extra == 'mlflow'"])],
+    ("package", "before", "more"),
+    [
+        ("cdk_multi_model_endpoint", [], []),
+        ("multi_model_endpoint", ["locust>=2.47; extra == 'load'"], ["mlflow-skinny>=3; extra == 'mlflow'"]),
+    ],
 )
 def test_extra_brings_the_local_endpoint_of_its_version(
-    wheels: dict[str, Path], release: str, package: str, more: list[str]
+    wheels: dict[str, Path], release: str, package: str, before: list[str], more: list[str]
 ) -> None:
     lines = metadata(wheels[package]).get_all("Requires-Dist", [])
     assert [line for line in lines if "extra ==" in line] == [
+        *before,
         f"mme-local=={release}; extra == 'local'",
         f"mme-local[huggingface]=={release}; extra == 'local-huggingface'",
         f"mme-local[pytorch]=={release}; extra == 'local-pytorch'",
