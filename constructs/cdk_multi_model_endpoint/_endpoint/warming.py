@@ -19,6 +19,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from cdk_multi_model_endpoint._models.functions import log_and_role
 from cdk_multi_model_endpoint._models.permission import Permission
 from cdk_multi_model_endpoint._models.stored_model import StoredModel
 from cdk_multi_model_endpoint._rules import checks as validate
@@ -122,21 +123,13 @@ class EndpointWarmUp(Construct):
         super().__init__(scope, construct_id)
         self._endpoint = scope
         seconds = _TIMEOUT_SECONDS if timeout is None else timeout.to_seconds()
-        self.log_group = logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=cdk.RemovalPolicy.DESTROY
-        )
-        self.role = self._create_role(calls)
+        self.log_group, self.role = log_and_role(self)
+        Permission(["sagemaker:DescribeEndpoint"], scope._arns()).grant(self.role)
+        scope.grant_invoke(self.role, target_models=sorted({call._target_model for call in calls}))
         self.function = self._create_function(calls, seconds)
         self._call_after_updates(calls, endpoint, seconds)
         if schedule is not None:
             self._call_again(schedule, endpoint)
-
-    def _create_role(self, calls: Sequence[WarmUpCall]) -> iam.Role:
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.log_group.grant_write(role)
-        Permission(["sagemaker:DescribeEndpoint"], self._endpoint._arns()).grant(role)
-        self._endpoint.grant_invoke(role, target_models=sorted({call._target_model for call in calls}))
-        return role
 
     def _create_function(self, calls: Sequence[WarmUpCall], seconds: float) -> lambda_.Function:
         digest = hashlib.sha256(_FUNCTION.read_bytes() + _digest(calls).encode()).hexdigest()

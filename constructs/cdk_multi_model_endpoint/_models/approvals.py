@@ -20,6 +20,7 @@ from constructs import Construct
 import multi_model_endpoint
 from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias
 
+from .functions import log_and_role
 from .keys import DECRYPT, ENCRYPT, grant_key
 from .permission import Permission
 
@@ -75,9 +76,7 @@ class ModelApprovals(Construct):
         self._bucket = bucket
         self._models = f"{prefix}{name}-*"
         self._alias = f"{prefix}{FOLDER}{alias}"
-        self.log_group = logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=cdk.RemovalPolicy.DESTROY
-        )
+        self.log_group, role = log_and_role(self)
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
@@ -86,14 +85,12 @@ class ModelApprovals(Construct):
             retention_period=cdk.Duration.days(14),
         )
         self.function = self._create_function(
-            {"BUCKET": bucket.bucket_name, "PREFIX": prefix, "NAME": name, "ALIAS_KEY": self._alias}
+            role, {"BUCKET": bucket.bucket_name, "PREFIX": prefix, "NAME": name, "ALIAS_KEY": self._alias}
         )
         self._permit(source, encryption_key)
         self.rule = self._create_rule(model_package_group)
 
-    def _create_function(self, environment: dict[str, str]) -> lambda_.Function:
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.log_group.grant_write(role)
+    def _create_function(self, role: iam.IRole, environment: dict[str, str]) -> lambda_.Function:
         return lambda_.Function(
             self,
             "Function",

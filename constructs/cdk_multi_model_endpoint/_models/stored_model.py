@@ -19,6 +19,7 @@ from cdk_multi_model_endpoint._rules.errors import warn
 from multi_model_endpoint.artifacts import Artifact, target_model
 
 from .asset import packed_asset
+from .functions import log_and_role
 
 # A stack has at most 500 resources: the uploads take four of their own, the rest of an endpoint some 30
 _MODELS_ADVISED = 300
@@ -99,11 +100,7 @@ class ModelUploads(Construct):
 
     def __init__(self, scope: cdk.Stack, construct_id: str) -> None:
         super().__init__(scope, construct_id)
-        self.log_group = logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=cdk.RemovalPolicy.DESTROY
-        )
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.log_group.grant_write(self.role)
+        self.log_group, self.role = log_and_role(self)
         self._resources = 0
         self._stack = scope
         shared = scope.node.try_find_child(_shared_function())
