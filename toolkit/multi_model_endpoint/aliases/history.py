@@ -14,7 +14,7 @@ from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias
 from multi_model_endpoint.store_url import StoreUrl
 
 from .errors import InvalidAliasError, NoEarlierModelError, UnknownAliasError
-from .store import Alias, Aliases
+from .store import Alias, Aliases, named_in
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -69,8 +69,7 @@ def history(client: S3Client, store: StoreUrl, name: str, most: int | None = Non
             yield Version(None, since)
             continue
         answer = client.get_object(Bucket=store.bucket, Key=key, VersionId=version_id)
-        with answer["Body"] as body:
-            yield Version(body.read().decode(errors="replace").strip(), since)
+        yield Version(named_in(answer), since)
 
 
 def rollback(client: S3Client, store: StoreUrl, name: str) -> Alias:

@@ -15,6 +15,7 @@ from .errors import AliasMovedError, InvalidAliasError, UnknownAliasError
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
+    from types_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 _MISSING = {"NoSuchKey", "404"}
 _LOST = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", *_MISSING}
@@ -84,8 +85,7 @@ class Aliases:
             if _code(error) in _MISSING:
                 raise UnknownAliasError(alias=name, store=self._store) from None
             raise
-        with answer["Body"] as body:
-            target_model = body.read().decode(errors="replace").strip()
+        target_model = named_in(answer)
         try:
             check_target_model(target_model)
         except ValueError as error:
@@ -135,6 +135,12 @@ class Aliases:
         if before is None or before.target_model != target_model:
             self.set(name, target_model, replaces=before)
         return before
+
+
+def named_in(answer: GetObjectOutputTypeDef) -> str:
+    """What an alias's object names."""
+    with answer["Body"] as body:
+        return body.read().decode(errors="replace").strip()
 
 
 def _alias(name: str, target_model: str, answer: Any) -> Alias:

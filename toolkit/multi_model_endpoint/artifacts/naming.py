@@ -8,6 +8,9 @@ from collections.abc import Iterator
 DIGEST_LENGTH = 8
 OBJECT_KEY_MAX = 1024
 
+ENDING = rf"-[0-9a-f]{{{DIGEST_LENGTH}}}\.tar\.gz"
+"""What ``target_model`` puts behind a model's name, as a regular expression."""
+
 TARGET_MODEL_PATTERN = re.compile(r"[!-~][ -~]*")
 """The names that we give, and patterns of them: the API takes printable characters beyond ASCII, too."""
 

@@ -145,9 +145,12 @@ def push(
     if failures:
         lines = "".join(f"\n  - {failure}" for failure in failures)
         raise click.ClickException(f"{len(failures)} of {len(models)} models were not uploaded:{lines}")
-    for alias in () if dry_run else aliases:
+    if dry_run or not aliases:
+        return
+    store = Aliases(boto3.client("s3"), destination)
+    for alias in aliases:
         try:
-            before = Aliases(boto3.client("s3"), destination).move(alias, models[0].target_model)
+            before = store.move(alias, models[0].target_model)
         except (BotoCoreError, ClientError) as error:
             raise click.ClickException(f"alias {alias!r} was not set: {_words(error, destination)}") from None
         console.print(f"alias {alias}: {before.target_model if before else '(new)'} -> {models[0].target_model}")

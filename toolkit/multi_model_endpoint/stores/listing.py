@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from multi_model_endpoint.aliases import FOLDER
-from multi_model_endpoint.artifacts.naming import DIGEST_LENGTH
+from multi_model_endpoint.artifacts.naming import ENDING
 from multi_model_endpoint.store_url import StoreUrl
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_sagemaker.client import SageMakerClient
 
-_VERSIONED = re.compile(rf"(.+)-[0-9a-f]{{{DIGEST_LENGTH}}}\.tar\.gz")
+_VERSIONED = re.compile(rf"(.+){ENDING}")
 
 
 class NoStoreError(Exception):

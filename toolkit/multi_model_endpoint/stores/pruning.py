@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from multi_model_endpoint.aliases import Alias
-from multi_model_endpoint.artifacts.naming import DIGEST_LENGTH
+from multi_model_endpoint.artifacts.naming import ENDING
 from multi_model_endpoint.store_url import StoreUrl
 
 from .listing import Model
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _AT_ONCE = 1000  # of S3's DeleteObjects
-_ENDING = re.compile(rf"-[0-9a-f]{{{DIGEST_LENGTH}}}\.tar\.gz")
+_ENDING = re.compile(ENDING)
 
 
 def kept(
@@ -52,7 +52,7 @@ def kept(
             reasons[target] = f"alias {alias_of[target]}"
         elif model.name is None:
             reasons[target] = "not named by content"
-        elif _ending(target) in endings:
+        elif target.removeprefix(model.name) in endings:
             reasons[target] = "in a stack"
         elif model.modified >= before:
             reasons[target] = "too young"
@@ -85,10 +85,6 @@ def delete(client: S3Client, store: StoreUrl, targets: Sequence[str]) -> dict[st
         done = client.delete_objects(Bucket=store.bucket, Delete={"Objects": objects, "Quiet": True})
         failures |= {each["Key"].removeprefix(store.prefix): each["Message"] for each in done.get("Errors", ())}
     return failures
-
-
-def _ending(target_model: str) -> str:
-    return target_model[-len(".tar.gz") - DIGEST_LENGTH - 1 :]
 
 
 def _all_stacks(client: CloudFormationClient) -> Iterator[str]:
