@@ -47,6 +47,20 @@ class Account:
         return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
 
 
+def serve_store(local: Any, name: str, url: str, eventually: Callable[..., Any]) -> None:
+    """Have XGBoost serve the models of a store on an endpoint, which is in service then."""
+    sagemaker = local.client("sagemaker")
+    image = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:3.2-0"
+    container = {"Image": image, "Mode": "MultiModel", "ModelDataUrl": url}
+    role = "arn:aws:iam::000000000000:role/Scoring"
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+    variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.xlarge"}
+    variants = [variant | {"InitialInstanceCount": 1}]
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    eventually(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService")
+
+
 @pytest.fixture(scope="module")
 def make_account(
     start_local: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, root: Path

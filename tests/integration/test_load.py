@@ -17,8 +17,9 @@ from multi_model_endpoint.aliases import Aliases
 from multi_model_endpoint.artifacts.packing import packed
 from multi_model_endpoint.store_url import StoreUrl
 
+from .conftest import serve_store
+
 ENDPOINT, BUCKET, STORE = "scoring", "my-models", "s3://my-models/models/"
-IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:3.2-0"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def served(
 ) -> Iterator[LocalEndpoint]:
     folder = tmp_path_factory.mktemp("served")
     local = start_local(folder / "log.txt", "--docker", "never")
-    s3, sagemaker = local.client("s3"), local.client("sagemaker")
+    s3 = local.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     sample = root / "stacks" / "models" / "xgboost" / "customer-churn"
     aliases = Aliases(s3, StoreUrl.parse(STORE))
@@ -38,14 +39,7 @@ def served(
         with packed(sample) as artifact:
             s3.upload_file(str(artifact.path), BUCKET, f"models/{name}.tar.gz")
         aliases.set(f"{name}@prod", f"{name}.tar.gz", replaces=None)
-    container = {"Image": IMAGE, "Mode": "MultiModel", "ModelDataUrl": STORE}
-    role = "arn:aws:iam::000000000000:role/Scoring"
-    sagemaker.create_model(ModelName=ENDPOINT, ExecutionRoleArn=role, PrimaryContainer=container)
-    variant = {"VariantName": "AllTraffic", "ModelName": ENDPOINT, "InstanceType": "ml.m5.xlarge"}
-    variants = [variant | {"InitialInstanceCount": 1}]
-    sagemaker.create_endpoint_config(EndpointConfigName=ENDPOINT, ProductionVariants=variants)
-    sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
-    eventually(lambda: sagemaker.describe_endpoint(EndpointName=ENDPOINT)["EndpointStatus"] == "InService")
+    serve_store(local, ENDPOINT, STORE, eventually)
     yield local
     local.stop()
 

@@ -20,8 +20,9 @@ from mme_local.testing import LocalEndpoint
 from multi_model_endpoint import MultiModelClient
 from multi_model_endpoint.aliases import UnknownAliasError
 
+from .conftest import serve_store
+
 ENDPOINT, BUCKET, STORE = "scoring", "my-models", "s3://my-models/models/"
-IMAGE = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:3.2-0"
 # what differs from run to run, or by the compressor's version
 VARIABLE = [(r"\d{4}-\d\d-\d\d \d\d:\d\d", "2026-11-25 12:00"), (r"\d+(\.\d+)? (bytes|kB)\b", "2.0 kB")]
 
@@ -72,17 +73,10 @@ def local(start_local: Callable[..., LocalEndpoint], tmp_path: Path) -> Iterator
 @pytest.fixture
 def served(local: LocalEndpoint, eventually: Callable[..., Any]) -> LocalEndpoint:
     """With an endpoint on an empty store."""
-    s3, sagemaker = local.client("s3"), local.client("sagemaker")
+    s3 = local.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    container = {"Image": IMAGE, "Mode": "MultiModel", "ModelDataUrl": STORE}
-    role = "arn:aws:iam::000000000000:role/Scoring"
-    sagemaker.create_model(ModelName=ENDPOINT, ExecutionRoleArn=role, PrimaryContainer=container)
-    variant = {"VariantName": "AllTraffic", "ModelName": ENDPOINT, "InstanceType": "ml.m5.xlarge"}
-    variants = [variant | {"InitialInstanceCount": 1}]
-    sagemaker.create_endpoint_config(EndpointConfigName=ENDPOINT, ProductionVariants=variants)
-    sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
-    eventually(lambda: sagemaker.describe_endpoint(EndpointName=ENDPOINT)["EndpointStatus"] == "InService")
+    serve_store(local, ENDPOINT, STORE, eventually)
     return local
 
 

@@ -191,6 +191,17 @@ async def test_a_slow_load_is_not_ready_and_a_slow_container_a_model_error(
     assert (await at.invoke())[0] == 200
 
 
+async def hung_up(at: Endpoints, world: World, until: Until) -> asyncio.Event:
+    """Have a caller of "a" hang up while the server works, and return what lets it answer."""
+    gate = world.invoke_gates["a"] = asyncio.Event()
+    call = asyncio.create_task(at.invoke("a"))
+    await until(lambda: world.servers[0].invocations)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    return gate
+
+
 async def test_a_caller_that_hangs_up_does_not_leave_its_model_in_use(
     at: Endpoints, world: World, until: Until
 ) -> None:
@@ -198,12 +209,7 @@ async def test_a_caller_that_hangs_up_does_not_leave_its_model_in_use(
         at.bucket.put_model(f"models/{name}", b"m")
     world.capacity = 1
     await at.hosting.deploy(at.spec())
-    gate = world.invoke_gates["a"] = asyncio.Event()
-    call = asyncio.create_task(at.invoke("a"))
-    await until(lambda: world.servers[0].invocations)
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
+    gate = await hung_up(at, world, until)
     gate.set()
     assert (await at.invoke("b"))[0] == 200
 
@@ -213,12 +219,7 @@ async def test_nobody_complains_of_what_a_caller_that_has_hung_up_was_answered(
 ) -> None:
     at.bucket.put_model("models/a", b"m")
     await at.hosting.deploy(at.spec())
-    gate = world.invoke_gates["a"] = asyncio.Event()
-    call = asyncio.create_task(at.invoke("a"))
-    await until(lambda: world.servers[0].invocations)
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
+    gate = await hung_up(at, world, until)
     complaints: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     world.servers[0].crash()
