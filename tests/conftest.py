@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from mme_local.testing import LocalEndpoint, local_endpoint, start
@@ -30,6 +31,12 @@ def _day() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cdk_multi_model_endpoint._rules.warnings.today", lambda: date(2026, 11, 24))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 keeps a session, which would have the environment of an earlier test."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 @pytest.fixture(scope="session")

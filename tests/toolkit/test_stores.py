@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import click
 import pytest
 from click.testing import CliRunner, Result
@@ -30,8 +29,6 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 def s3(control_plane: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, value in control_plane.environment.items():
         monkeypatch.setenv(name, value)
-    # the session that boto3 keeps has another environment
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     return control_plane.client("s3")
 
 

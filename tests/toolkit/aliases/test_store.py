@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -112,8 +111,6 @@ def test_what_the_documentation_shows_works(
 ) -> None:
     for name, value in control_plane.environment.items():
         monkeypatch.setenv(name, value)
-    # the session that boto3 keeps may have the environment of an earlier test
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     blocks = re.findall(r"```python\n(.*?)```", (root / "docs" / "client.md").read_text(), re.DOTALL)
     (code,) = [block for block in blocks if "Aliases(" in block]
     exec(code.replace("my-bucket", bucket), {})
