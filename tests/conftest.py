@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
 import pytest
 
 from mme_local.testing import LocalEndpoint, local_endpoint, start
@@ -30,6 +31,15 @@ def _day() -> Iterator[None]:
     """One day for all tests, or they would warn of old images some time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cdk_multi_model_endpoint._rules.warnings.today", lambda: date(2026, 11, 24))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_of_services() -> Iterator[None]:
+    """What botocore has read of a service, for all sessions: each would take a tenth of a second for a client."""
+    loader = botocore.loaders.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", lambda _: loader)
         yield
 
 

@@ -10,7 +10,7 @@ STACK = "Autoscaled"
 ENDPOINT = "autoscaled"
 RESOURCE = f"endpoint/{ENDPOINT}/variant/AllTraffic"
 TARGET_VALUE = 60
-IMAGE = "174872318107.dkr.ecr.us-west-2.amazonaws.com/{}:1"
+IMAGE = "438346466558.dkr.ecr.eu-west-1.amazonaws.com/{}:1"
 
 
 class Autoscaled(cdk.Stack):

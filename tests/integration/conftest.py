@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,10 +12,18 @@ from typing import Any
 
 import pytest
 
+from mme_local.testing import LocalEndpoint
+
+
+@functools.cache
+def bootstrap_template() -> str:
+    """What ``cdk bootstrap`` deploys."""
+    return subprocess.run(["cdk", "bootstrap", "--show-template"], stdout=subprocess.PIPE, text=True, check=True).stdout
+
 
 @dataclass
 class Account:
-    """A bootstrapped local account."""
+    """A local account."""
 
     local: Any
     region: str
@@ -22,6 +31,22 @@ class Account:
 
     def client(self, service: str) -> Any:
         return self.local.client(service, region=self.region)
+
+    def bootstrap(self) -> None:
+        """Do what ``cdk bootstrap`` does, without the seconds that the CLI takes."""
+        given = {
+            "CloudFormationExecutionPolicies": "arn:aws:iam::aws:policy/AdministratorAccess",
+            "FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY",
+        }
+        cloudformation = self.client("cloudformation")
+        cloudformation.create_stack(
+            StackName="CDKToolkit",
+            TemplateBody=bootstrap_template(),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        often = {"Delay": 0.1, "MaxAttempts": 600}
+        cloudformation.get_waiter("stack_create_complete").wait(StackName="CDKToolkit", WaiterConfig=often)
 
     def cdk(self, *arguments: str, cwd: Path) -> str:
         """Run the CDK CLI as a user would, and return what it said."""
@@ -63,16 +88,22 @@ def serve_store(local: Any, name: str, url: str, eventually: Callable[..., Any])
     eventually(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService")
 
 
-@pytest.fixture(scope="module")
-def make_account(
-    start_local: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, root: Path
-) -> Iterator[Callable[[str], Account]]:
+@pytest.fixture(scope="session")
+def without_servers(
+    start_local: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalEndpoint]:
     local = start_local(tmp_path_factory.mktemp("local") / "log.txt", "--no-servers")
+    yield local
+    local.stop()
+
+
+@pytest.fixture(scope="session")
+def make_account(without_servers: LocalEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Account]:
+    """A bootstrapped account without model servers; each test takes a region that no other has."""
 
     def make(region: str) -> Account:
-        account = Account(local, region, tmp_path_factory.mktemp("cdk.out"))
-        account.cdk("bootstrap", f"aws://000000000000/{region}", cwd=root)
+        account = Account(without_servers, region, tmp_path_factory.mktemp("cdk.out"))
+        account.bootstrap()
         return account
 
-    yield make
-    local.stop()
+    return make

@@ -18,7 +18,7 @@ APP = ("--app", f"{sys.executable} {HERE / 'autoscaled.py'}")
 
 @pytest.fixture(scope="module")
 def account(make_account: Callable[[str], Account]) -> Account:
-    return make_account("us-west-2")
+    return make_account("eu-west-1")
 
 
 def describe(account: Account) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def account(start_local: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
     """An account with the CPU stack and the servers behind it."""
     local = start_local(tmp_path_factory.mktemp("serving") / "log.txt")
     account = Account(local, "us-east-1", tmp_path_factory.mktemp("cdk.out"))
-    account.cdk("bootstrap", cwd=root)
+    account.bootstrap()
     account.cdk("deploy", STACK, "--require-approval", "never", "--context", "instance_count=1", cwd=root)
     yield account
     local.stop()

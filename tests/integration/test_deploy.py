@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,13 @@ def instance_count(described: dict[str, Any]) -> int:
 
 
 @pytest.fixture(scope="module")
-def account(make_account: Callable[[str], Account]) -> Account:
-    return make_account("us-east-1")
+def account(start_local: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Account]:
+    """An account of its own, of which nothing is to be left, bootstrapped by the CLI."""
+    local = start_local(tmp_path_factory.mktemp("local") / "log.txt", "--no-servers")
+    account = Account(local, "us-east-1", tmp_path_factory.mktemp("cdk.out"))
+    account.cdk("bootstrap", "aws://000000000000/us-east-1", cwd=root)
+    yield account
+    local.stop()
 
 
 @pytest.fixture(scope="module")

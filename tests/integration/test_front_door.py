@@ -36,7 +36,7 @@ def account(
     local = start_local(folder / "log.txt", "--docker", "never", "--instances", "1", "--enforce-iam")
     account = Account(local, "us-east-1", folder / "cdk.out")
     app = root / "examples" / "front_door"
-    account.cdk("bootstrap", "aws://000000000000/us-east-1", cwd=app)
+    account.bootstrap()
     account.deploy(cwd=app)
     table = account.outputs("FrontDoor")["KeysTable"]
     for tenant in ("tenant_a", "tenant_b"):

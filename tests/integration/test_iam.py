@@ -86,7 +86,7 @@ class Deployed:
 def account(start_local: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Account]:
     local = start_local(tmp_path_factory.mktemp("local") / "log.txt", "--enforce-iam", cwd=root)
     account = Account(local, "us-east-1", tmp_path_factory.mktemp("cdk.out"))
-    account.cdk("bootstrap", "aws://000000000000/us-east-1", cwd=root)
+    account.bootstrap()
     account.deploy("--app", f"{sys.executable} {HERE / 'tenants.py'}", cwd=HERE)
     yield account
     local.stop()

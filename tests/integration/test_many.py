@@ -36,7 +36,7 @@ def test_three_hundred_models_deploy_and_one_more_touches_one_resource(
     local = start_local(tmp_path / "log.txt")
     try:
         account = Account(local, "us-east-1", tmp_path / "cdk.out")
-        account.cdk("bootstrap", "aws://000000000000/us-east-1", cwd=root)
+        account.bootstrap()
         app = ("--app", f"{sys.executable} {APP}", "--context", f"models={tmp_path / 'models'}")
         account.deploy(*app, cwd=tmp_path)
         outputs = account.outputs(STACK)

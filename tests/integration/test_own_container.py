@@ -73,7 +73,7 @@ def test_a_changed_line_replaces_the_container(
     app = tmp_path / "own_container"
     shutil.copytree(root / "examples" / "own_container", app)
     context = ("--context", f"base={base}")
-    account.cdk("bootstrap", "aws://000000000000/us-east-1", cwd=app)
+    account.bootstrap()
 
     account.deploy(*context, cwd=app)
     first = image_of(account)

@@ -21,7 +21,7 @@ from .conftest import Account
 def account(start_local: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Account]:
     local = start_local(tmp_path_factory.mktemp("local") / "log.txt", "--enforce-iam", cwd=root)
     account = Account(local, "us-east-1", tmp_path_factory.mktemp("cdk.out"))
-    account.cdk("bootstrap", cwd=root)
+    account.bootstrap()
     app = f"{sys.executable} {root / 'examples' / 'tenants.py'}"
     account.cdk("deploy", "--app", app, "--require-approval", "never", cwd=root)
     yield account

@@ -493,7 +493,7 @@ def account(start_local: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
     local = start_local(tmp_path_factory.mktemp("local") / "log.txt", "--enforce-iam", cwd=root)
     account = Account(local, "us-east-1", tmp_path_factory.mktemp("cdk.out"))
     try:
-        account.cdk("bootstrap", "aws://000000000000/us-east-1", cwd=root)
+        account.bootstrap()
         bucket, key = PREPROCESSOR
         account.client("s3").create_bucket(Bucket=bucket)
         account.client("s3").put_object(Bucket=bucket, Key=key, Body=passing_through())

@@ -15,7 +15,7 @@ APP = ("--app", f"{sys.executable} {Path(__file__).parent / 'uploads.py'}")
 def test_uploads_with_a_function_of_its_own_moves_aliases_and_empties_the_bucket_at_the_end(
     make_account: Callable[[str], Account], tmp_path: Path
 ) -> None:
-    account = make_account("us-west-2")
+    account = make_account("eu-west-2")
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights.bin").write_bytes(b"\x00\x01")
