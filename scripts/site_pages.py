@@ -32,12 +32,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if path.parent.parent.name == "examples":
             content += programs(path.parent)
         files.append(File.generated(config, path.relative_to(ROOT).as_posix(), content=content))
-    files.append(File.generated(config, "api/command.md", content=commands()))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make links between files of the repository links between pages; of those to other files only the text stays."""
+    if page.file.src_uri == "api/command.md":
+        return markdown + commands()
     here = page.file.src_uri if page.file.generated_by else f"docs/{page.file.src_uri}"
 
     def moved(link: re.Match[str]) -> str:
@@ -70,7 +71,7 @@ def programs(folder: Path) -> str:
 
 def commands() -> str:
     """What ``mme --help`` and its like say."""
-    text = "# The command mme\n\nWhat `mme --help` says of each command.\n"
+    text = ""
     for path, command in described("mme", mme):
         context = click.Context(command, info_name=path, max_content_width=88, terminal_width=88)
         text += f"\n## {path}\n\n```text\n{command.get_help(context)}\n```\n"

@@ -1,10 +1,9 @@
-"""The start page's transcript, every caller of the pages, and the tests that the guide shows, by the real CDK CLI."""
+"""The start page's transcript by the real CDK CLI, then every caller of the pages and the tests that the guide shows."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,16 @@ from multi_model_endpoint.aliases import Aliases
 from multi_model_endpoint.store_url import StoreUrl
 
 CALLERS = ["README.md", "docs/client.md", "docs/guides/models.md", "toolkit/README.md"]
+# in place of the guide's local endpoint the one that runs already
+CONFTEST = """
+import os
+import pytest
+from mme_local.testing import LocalEndpoint
+
+@pytest.fixture(scope="session")
+def local_aws():
+    return LocalEndpoint(None, os.environ, None)
+"""
 # what may differ by the processor
 VARIABLE = [(r"churn-[0-9a-f]{8}", "churn-12345678"), (r"(0\.\d\d)\d+", r"\1")]
 
@@ -39,14 +48,16 @@ def environment(root: Path, local: LocalEndpoint) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The empty folder."""
+    return tmp_path_factory.mktemp("start")
+
+
+@pytest.fixture(scope="module")
 def happened(
-    environment: dict[str, str],
-    root: Path,
-    snippets: Callable[[str], dict[str, str]],
-    tmp_path_factory: pytest.TempPathFactory,
+    environment: dict[str, str], root: Path, snippets: Callable[[str], dict[str, str]], folder: Path
 ) -> dict[str, str]:
     """Each console block of the start page, and what happened when its commands were run."""
-    folder = tmp_path_factory.mktemp("start")
     page = (root / "docs" / "start.md").read_text()
     for name, text in snippets("docs/start.md").items():
         (folder / name).write_text(text)
@@ -113,33 +124,14 @@ def test_every_caller_of_the_pages_gets_an_answer(
     assert b"[0." in getattr(answers.get("answer"), "body", capsys.readouterr().out.encode())
 
 
-SHARED = """
-import os
-import pytest
-from mme_local.testing import LocalEndpoint
-
-@pytest.fixture(scope="session")
-def local_aws():
-    return LocalEndpoint(None, os.environ, None)
-"""
-"""In place of the guide's own local endpoint the one that runs, for the test's sake."""
-
-
 @pytest.mark.usefixtures("happened")
-def test_the_tests_of_the_page_pass(
-    environment: dict[str, str], root: Path, snippets: Callable[[str], dict[str, str]], tmp_path: Path
+def test_the_tests_of_the_guide_pass(
+    environment: dict[str, str], folder: Path, snippets: Callable[[str], dict[str, str]]
 ) -> None:
-    for name, text in (snippets("README.md") | snippets("docs/guides/testing.md")).items():
-        (tmp_path / name).write_text(text)
-    (tmp_path / "conftest.py").write_text(SHARED)
-    (tmp_path / "cdk.json").write_text('{ "app": "python app.py" }')
-    shutil.copytree(root / "stacks" / "models" / "xgboost" / "customer-churn", tmp_path / "models" / "churn")
+    (folder / "test_deployed.py").write_text(snippets("docs/guides/testing.md")["test_deployed.py"])
+    (folder / "conftest.py").write_text(CONFTEST)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_deployed.py"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_deployed.py"],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert done.returncode == 0, done.stdout
