@@ -94,10 +94,15 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def readme_snippets(root: Path) -> dict[str, str]:
-    """The README's Python blocks, by the file name in their first line."""
-    blocks = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
-    return dict(blocks)
+def snippets(root: Path) -> Callable[[str], dict[str, str]]:
+    """The Python blocks of a page, by the file name in their first line."""
+    return lambda page: dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", (root / page).read_text(), re.DOTALL))
+
+
+@pytest.fixture(scope="session")
+def readme_snippets(snippets: Callable[[str], dict[str, str]]) -> dict[str, str]:
+    """Those of the README."""
+    return snippets("README.md")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Callable
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -90,9 +91,9 @@ def local(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def app(root: Path, readme_snippets: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def app(root: Path, snippets: Callable[[str], dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("somebody-elses-app")
-    for name, text in readme_snippets.items():
+    for name, text in (snippets("README.md") | snippets("docs/guides/testing.md")).items():
         (folder / name).write_text(text)
     shutil.copytree(root / "stacks" / "models" / "xgboost" / "customer-churn", folder / "models" / "churn")
     return folder
@@ -164,10 +165,14 @@ def test_somebody_elses_app_synthesizes(library: Path, app: Path) -> None:
     assert "AWS::SageMaker::Endpoint" in (output / "Scoring.template.json").read_text()
 
 
-def test_somebody_elses_snapshot_test_passes(library: Path, app: Path) -> None:
-    run(library, "-m", "pytest", "-q", "--snapshot-update", cwd=app)
-    run(library, "-m", "pytest", "-q", cwd=app)
+def test_somebody_elses_snapshot_test_passes_and_notices_a_change(library: Path, app: Path) -> None:
+    command = [str(library), "-m", "pytest", "-q", "test_scoring.py"]
+    run(*command, "--snapshot-update", cwd=app)
+    run(*command, cwd=app)
     assert list((app / "__snapshots__").rglob("*.json"))
+    stack = app / "scoring.py"
+    stack.write_text(stack.read_text().replace("ml.m5.xlarge", "ml.m5.large"))
+    assert subprocess.run(command, cwd=app, capture_output=True).returncode == 1
 
 
 def test_toolkit_brings_neither_the_cdk_nor_a_model_server(toolkit: Path) -> None:

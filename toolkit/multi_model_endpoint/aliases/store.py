@@ -126,8 +126,7 @@ class Aliases:
     def move(self, name: str, target_model: str) -> Alias | None:
         """Let an alias name a model, whether it is there yet or not, and return what it named before.
 
-        Raises:
-            As ``get`` and ``set``.
+        It raises what ``get`` and ``set`` raise.
         """
         before: Alias | None = None
         with suppress(UnknownAliasError):

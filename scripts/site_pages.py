@@ -1,0 +1,90 @@
+"""A hook of MkDocs: the pages of the site that are not in docs/, and the links from there to here and back."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+
+import click
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from multi_model_endpoint.command import mme
+
+ROOT = Path(__file__).parents[1]
+LANGUAGES = {".py": "python", ".json": "json", ".js": "javascript", ".yml": "yaml", ".yaml": "yaml"}
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def pages() -> list[Path]:
+    """The Markdown files that are pages beside those of docs/."""
+    alone = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")
+    found = [ROOT / name for name in alone if (ROOT / name).exists()]
+    return [*found, ROOT / "examples" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages."""
+    for path in pages():
+        content = path.read_text(encoding="utf-8")
+        if path.parent.parent.name == "examples":
+            content += programs(path.parent)
+        files.append(File.generated(config, path.relative_to(ROOT).as_posix(), content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Make links between files of the repository links between pages; of those to other files only the text stays."""
+    if page.file.src_uri == "api/command.md":
+        return markdown + commands()
+    here = page.file.src_uri if page.file.generated_by else f"docs/{page.file.src_uri}"
+
+    def moved(link: re.Match[str]) -> str:
+        mark, text, target, anchor = link.groups(default="")
+        if ":" in target:
+            return link[0]
+        there = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
+        if (ROOT / there).is_dir():
+            there += "/README.md"
+        uri = there.removeprefix("docs/")
+        if (ROOT / there).exists() and uri not in files.src_uris:
+            return text
+        return f"{mark}[{text}]({posixpath.relpath(uri, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
+
+    parts = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if part.lstrip().startswith("```") else LINK.sub(moved, part) for part in parts)
+
+
+def programs(folder: Path) -> str:
+    """The files of an example, below its README."""
+    kinds = (*LANGUAGES, "Dockerfile")
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in kinds or path.name in kinds]
+    blocks = []
+    for path in paths:
+        language = LANGUAGES.get(path.suffix, path.name.lower())
+        name = path.relative_to(folder).as_posix()
+        blocks.append(f"\n## `{name}`\n\n```{language}\n{path.read_text(encoding='utf-8').rstrip()}\n```\n")
+    return "".join(blocks)
+
+
+def commands() -> str:
+    """What ``mme --help`` and its like say."""
+    text = ""
+    for path, command in described("mme", mme):
+        context = click.Context(command, info_name=path, max_content_width=88, terminal_width=88)
+        text += f"\n## {path}\n\n```text\n{command.get_help(context)}\n```\n"
+    return text
+
+
+def described(path: str, command: click.Command) -> list[tuple[str, click.Command]]:
+    """A command and those below it, by what is typed."""
+    found = [(path, command)]
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=path)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            found += described(f"{path} {name}", below)
+    return found
