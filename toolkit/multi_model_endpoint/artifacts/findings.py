@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from multi_model_endpoint.rules import Advice, Problem
+
 
 @dataclass
 class Findings:
@@ -11,16 +13,16 @@ class Findings:
 
     Attributes:
         problems: What keeps the model from loading, each with the file that is expected.
-        warnings: What the container tolerates, each with an id to acknowledge it by.
+        warnings: What the container tolerates.
     """
 
-    problems: list[str] = field(default_factory=list)
-    warnings: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Advice] = field(default_factory=list)
 
-    def problem(self, message: str) -> None:
+    def problem(self, rule: str, message: str) -> None:
         """Add an error."""
-        self.problems.append(message)
+        self.problems.append(Problem(rule, message))
 
-    def warn(self, warning_id: str, message: str) -> None:
+    def warn(self, rule: str, message: str) -> None:
         """Add a warning."""
-        self.warnings.append((warning_id, message))
+        self.warnings.append(Advice(rule, message))
