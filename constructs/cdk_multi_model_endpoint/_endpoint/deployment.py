@@ -15,7 +15,7 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import seconds, seconds_problems
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 class DeploymentPolicy(ABC):

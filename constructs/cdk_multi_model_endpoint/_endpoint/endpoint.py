@@ -25,7 +25,7 @@ from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._variants.capture import DataCapture
 from cdk_multi_model_endpoint._variants.monitoring import AlarmThresholds, EndpointMonitoring
 from cdk_multi_model_endpoint._variants.variant import ProductionVariant, Variant, VariantOptions
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .containers import MultiModelContainer, PipelineContainer
 from .deployment import DeploymentPolicy

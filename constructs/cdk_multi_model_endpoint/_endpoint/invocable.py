@@ -11,7 +11,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.places import Place, PlacedConstruct
 from cdk_multi_model_endpoint._rules.tokens import lower_case
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 class InvocableEndpoint(PlacedConstruct):

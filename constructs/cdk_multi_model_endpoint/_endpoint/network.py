@@ -10,7 +10,7 @@ from constructs import Construct
 
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 def check_network(

@@ -13,7 +13,7 @@ from cdk_multi_model_endpoint._models.bucket import bucket_problems, bucket_warn
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from cdk_multi_model_endpoint._rules.places import place_of
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .containers import MultiModelContainer, PipelineContainer
 from .network import Network

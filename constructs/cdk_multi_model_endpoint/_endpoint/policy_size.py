@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct, IValidation
 
 from cdk_multi_model_endpoint._rules.places import Place, place_of
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 _INLINE_MAX = 10_240
 _LENGTHS = {"AWS::Partition": 3, "AWS::Region": 9, "AWS::AccountId": 12}

@@ -18,7 +18,7 @@ from cdk_multi_model_endpoint._rules.errors import warn
 from cdk_multi_model_endpoint._rules.places import Place, place_of
 from cdk_multi_model_endpoint._rules.tokens import digest, identity, pseudo_parameter
 from cdk_multi_model_endpoint._variants.capture import CoreDump, DataCapture
-from multi_model_endpoint.rules import Advice
+from multi_model_endpoint.artifacts.findings import Advice
 
 from .policy_size import count_policy
 

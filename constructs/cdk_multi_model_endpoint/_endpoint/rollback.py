@@ -13,7 +13,7 @@ from cdk_multi_model_endpoint._models.bucket import place_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.places import place_of
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .policy_size import count_policy
 

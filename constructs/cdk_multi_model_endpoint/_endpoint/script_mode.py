@@ -14,7 +14,7 @@ from cdk_multi_model_endpoint._models.asset import packed_asset, packed_in_assem
 from cdk_multi_model_endpoint._models.served import PROGRAM
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError
 from multi_model_endpoint.artifacts import InvalidModelError
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .containers import MultiModelContainer, PipelineContainer
 

@@ -26,7 +26,7 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import seconds_problems
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .invocable import InvocableEndpoint
 

@@ -10,7 +10,7 @@ from constructs import Construct
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.tables import partitions, registry_accounts
 from cdk_multi_model_endpoint._rules.tokens import pseudo_parameter
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 _TARGET_PARTITIONS = "@aws-cdk/core:target-partitions"
 

@@ -15,7 +15,7 @@ from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_i
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.tables import Architecture, aws_accounts, aws_images
 from cdk_multi_model_endpoint._rules.tokens import is_token
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .sources import (
     AssetOptions,

@@ -18,7 +18,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.places import place_of
 from cdk_multi_model_endpoint._rules.tables import AwsImage, aws_accounts, dns_suffix, registry_accounts
 from cdk_multi_model_endpoint._rules.tokens import is_token, pseudo_parameter
-from multi_model_endpoint.rules import Advice, Problem
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 from .account_table import account_in_any_region
 from .traits import published_image

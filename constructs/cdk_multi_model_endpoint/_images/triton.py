@@ -13,7 +13,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import bytes_problems
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 @checked_fields

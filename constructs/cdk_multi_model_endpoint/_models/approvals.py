@@ -19,7 +19,7 @@ from constructs import Construct
 
 import multi_model_endpoint
 from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .functions import log_and_role
 from .keys import DECRYPT, ENCRYPT, grant_key

@@ -9,7 +9,7 @@ from aws_cdk import aws_s3 as s3
 
 from cdk_multi_model_endpoint._rules.places import Place, place_of
 from cdk_multi_model_endpoint._rules.tokens import is_token
-from multi_model_endpoint.rules import Advice, Problem
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 
 def place_problems(argument: str, place: Place, region: str, account: str | None = None) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from constructs import Construct
 
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .permission import Permission, document
 from .stored_model import StoredModel

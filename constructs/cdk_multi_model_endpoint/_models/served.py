@@ -10,7 +10,7 @@ from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from multi_model_endpoint.artifacts import Contents, ModelServer, check_layout
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 PROGRAM = "SAGEMAKER_PROGRAM"
 

@@ -27,7 +27,7 @@ from multi_model_endpoint.artifacts import (
     target_model,
 )
 from multi_model_endpoint.artifacts.alias_names import FOLDER
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .approvals import ModelApprovals, approval_problems
 from .asset import packed_in_assembly

@@ -17,7 +17,7 @@ from constructs import Construct, IConstruct, IDependable
 
 from cdk_multi_model_endpoint._rules.errors import warn
 from multi_model_endpoint.artifacts import Artifact, target_model
-from multi_model_endpoint.rules import Advice, Problem
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 from .asset import packed_asset
 from .functions import log_and_role

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from multi_model_endpoint import artifacts as packing
+from multi_model_endpoint.artifacts.findings import Problem
 from multi_model_endpoint.instances import InstanceType, instance_types
-from multi_model_endpoint.rules import Problem
 
 from .tokens import is_token
 
@@ -145,7 +145,7 @@ def environment(argument: str, value: Mapping[str, str]) -> Iterator[Problem]:
         if is_token(key):
             continue
         if not isinstance(key, str):
-            yield Problem("invalidVariable", f"{argument} must have strings as names, got {key!r}")
+            yield Problem("wrongType", f"{argument} must have strings as names, got {key!r}")
             continue
         if len(key) > ENVIRONMENT_TEXT_MAX or not _ENVIRONMENT_KEY.fullmatch(key):
             yield Problem(
@@ -155,7 +155,7 @@ def environment(argument: str, value: Mapping[str, str]) -> Iterator[Problem]:
             )
         if not isinstance(text, str):
             yield Problem(
-                "invalidVariable",
+                "wrongType",
                 f"{argument} must have strings as values, got {text!r} for {key}: write {str(text)!r}",
             )
         elif not is_token(text) and len(text) > ENVIRONMENT_TEXT_MAX:

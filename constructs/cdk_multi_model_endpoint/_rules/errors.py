@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import aws_cdk as cdk
 from constructs import IConstruct
 
-from multi_model_endpoint.rules import Advice, Problem
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 
 class InvalidEndpointError(ValueError):

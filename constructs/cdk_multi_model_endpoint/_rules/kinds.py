@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar, Union, Unpack, cast, get_args, get_o
 import aws_cdk as cdk
 from constructs import Construct
 
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .errors import InvalidEndpointError
 from .tokens import is_token

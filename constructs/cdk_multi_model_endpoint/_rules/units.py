@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import aws_cdk as cdk
 
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from . import checks as validate
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
+from multi_model_endpoint.artifacts.findings import Advice
 from multi_model_endpoint.instances import instance_types
-from multi_model_endpoint.rules import Advice
 
 from .checks import known_instance_type
 from .tokens import is_token

@@ -12,7 +12,7 @@ from aws_cdk import aws_logs as logs
 
 from cdk_multi_model_endpoint._rules.places import Place
 from cdk_multi_model_endpoint._rules.tokens import is_token
-from multi_model_endpoint.rules import Advice
+from multi_model_endpoint.artifacts.findings import Advice
 
 # a call whose alias was not found has no target model
 _CALLS = ('filter event = "mme.call" and endpoint = "{}"', "fields coalesce(target_model, alias) as model")

@@ -14,7 +14,7 @@ from cdk_multi_model_endpoint._models.bucket import key_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
 from cdk_multi_model_endpoint._rules.places import Place
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 @checked_fields

@@ -17,7 +17,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
 from cdk_multi_model_endpoint._rules.places import place_of
 from cdk_multi_model_endpoint._rules.tokens import is_token
-from multi_model_endpoint.rules import Problem
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .call_log import call_log_warnings, call_log_widgets
 from .dashboard import widgets

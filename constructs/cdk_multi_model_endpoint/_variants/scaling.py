@@ -17,8 +17,8 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import seconds_problems
+from multi_model_endpoint.artifacts.findings import Problem
 from multi_model_endpoint.instances import instance_types
-from multi_model_endpoint.rules import Problem
 
 from .metrics import VariantMetrics
 

@@ -19,7 +19,7 @@ from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.places import Place
 from cdk_multi_model_endpoint._rules.tokens import digest, identity, is_token
 from cdk_multi_model_endpoint._rules.units import gibibytes, gibibytes_problems, seconds, seconds_problems
-from multi_model_endpoint.rules import Advice, Problem
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 from .capture import CoreDump
 from .metrics import VariantMetrics

@@ -15,10 +15,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from multi_model_endpoint.rules import Problem
-
 from .errors import InvalidModelError, invalid, reading
 from .file import UnchangedFile
+from .findings import Problem
 from .members import MAX_MEMBERS, folders_above, member_problem, name_problem
 from .progress import Step
 from .unzip import unzipped

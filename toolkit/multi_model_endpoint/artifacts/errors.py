@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from multi_model_endpoint.rules import Problem
+from .findings import Problem
 
 
 class InvalidModelError(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multi_model_endpoint.rules import Problem
+from .findings import Problem
 
 DIGEST_LENGTH = 8
 OBJECT_KEY_MAX = 1024

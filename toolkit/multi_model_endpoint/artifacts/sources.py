@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from multi_model_endpoint.rules import Problem
-
 from .archive import IGNORED
 from .errors import InvalidModelError, invalid, reading
+from .findings import Problem
 
 _ARCHIVES = (".tar.gz", ".tgz")
 

@@ -19,8 +19,8 @@ from multi_model_endpoint.artifacts import (
     target_model,
 )
 from multi_model_endpoint.artifacts.errors import invalid
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 from multi_model_endpoint.artifacts.sources import model_name_of
-from multi_model_endpoint.rules import Advice, Problem
 from multi_model_endpoint.store_url import StoreUrl
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from multi_model_endpoint.artifacts import InvalidModelError
 from multi_model_endpoint.artifacts.errors import invalid
-from multi_model_endpoint.rules import Advice
+from multi_model_endpoint.artifacts.findings import Advice
 
 from .packers import PACKERS, MlflowModel
 

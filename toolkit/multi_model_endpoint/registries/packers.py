@@ -11,7 +11,7 @@ from typing import Any
 
 from multi_model_endpoint.artifacts import InvalidModelError
 from multi_model_endpoint.artifacts.errors import invalid
-from multi_model_endpoint.rules import Advice, Problem
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 _PROGRAMS = Path(__file__).parent / "programs"
 _Fields = Sequence[Mapping[str, Any]]
