@@ -167,7 +167,7 @@ class _Steps:
     def problems(self, instance_counts: Sequence[int]) -> Iterator[Problem]:
         if (self.percent is None) == (self.instances is None):
             yield Problem(
-                "deploymentStepSize",
+                "invalidDeploymentStep",
                 f"deployment {self.kind} needs either percent or instances, got {self.percent}, {self.instances}",
             )
             return
@@ -188,7 +188,7 @@ class _Steps:
                 and not low <= 100 * self.instances / count <= high
             ):
                 yield Problem(
-                    "deploymentStepSize",
+                    "invalidDeploymentStep",
                     f"deployment {self.kind} instances must be {max(1, math.ceil(count * low / 100))} to "
                     f"{count * high // 100} for {count} instances, got {self.instances}",
                 )

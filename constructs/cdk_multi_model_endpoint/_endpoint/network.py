@@ -32,7 +32,7 @@ def check_network(
         return
     if security_groups is not None and allow_all_outbound is not None:
         yield Problem(
-            "allowAllOutboundElsewhere",
+            "allowAllOutboundConflict",
             "allow_all_outbound is for the security group made here: set it on your own security_groups instead",
         )
 

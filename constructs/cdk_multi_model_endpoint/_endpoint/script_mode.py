@@ -30,13 +30,13 @@ def script_problems(container: MultiModelContainer | PipelineContainer, network_
     given = [name for name in (PROGRAM, SUBMIT_DIRECTORY) if container.environment.get(name)]
     if (source is None) != (entry_point is None):
         yield Problem(
-            "entryPointOrSourceMissing",
+            "sourceWithoutEntryPoint",
             f"source_directory and entry_point must be given together, got {source!r} and {entry_point!r}",
         )
     elif source is not None and entry_point is not None:
         if given:
             yield Problem(
-                "scriptVariablesTwice",
+                "scriptVariableConflict",
                 f"environment must not set {' and '.join(given)} with source_directory, which does",
             )
         if not Path(source).is_dir():

@@ -182,7 +182,7 @@ class InferenceImage:
                 f"tag must be a release such as '26.05', '26.05-py3' or '26.05-py3-cpu', got {tag!r}",
             )
         if cpu is False and tag.endswith("-cpu"):
-            _refuse(where, "cpuImageTwice", f"cpu must be true or left out for the tag {tag!r}, got {cpu}")
+            _refuse(where, "cpuTagConflict", f"cpu must be true or left out for the tag {tag!r}, got {cpu}")
         suffix = "-py3-cpu" if cpu or tag.endswith("-cpu") else "-py3"
         full_tag = tag[: len("26.05")] + suffix
         return _of_aws("dlc", TRITON, full_tag, account_id, traits_of_aws(TRITON, full_tag))
