@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from mme_local.testing import LocalEndpoint
 from multi_model_endpoint.artifacts import Artifact, InvalidModelError, each, gzipped, inspect, memory, packed, stored
+from multi_model_endpoint.artifacts.errors import invalid
 from multi_model_endpoint.publishing import push
 
 MIB = 1024**2
@@ -410,7 +411,7 @@ def test_works_on_several_models_at_a_time(tmp_path: Path, monkeypatch: pytest.M
     def work(path: Path, _: Callable[[int, int], None]) -> str:
         together.wait()
         if path.name == "b":
-            raise InvalidModelError([path.name])
+            raise invalid("emptyModel", path.name)
         return path.name
 
     done = each("working", {letter: tmp_path / letter for letter in "abc"}, work)

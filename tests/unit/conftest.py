@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from aws_cdk.assertions import Template
 
 from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint
+from multi_model_endpoint.artifacts.findings import Problem
 
 MakeEndpoint = Callable[..., MultiModelEndpoint]
 
@@ -42,6 +43,11 @@ def resource(template: Template, resource_type: str) -> dict[str, Any]:
     (only,) = template.find_resources(resource_type).values()
     properties: dict[str, Any] = only["Properties"]
     return properties
+
+
+def messages(problems: Iterable[Problem]) -> list[str]:
+    """What problems say, without their rules' ids."""
+    return [problem.message for problem in problems]
 
 
 def as_list(value: str | list[str]) -> list[str]:

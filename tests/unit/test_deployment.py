@@ -12,7 +12,7 @@ from aws_cdk.assertions import Annotations, Match, Template
 
 from cdk_multi_model_endpoint import DeploymentPolicy, InvalidEndpointError
 
-from .conftest import MakeEndpoint, resource
+from .conftest import MakeEndpoint, messages, resource
 
 MINUTES = cdk.Duration.minutes
 SECONDS = cdk.Duration.seconds
@@ -153,7 +153,7 @@ def test_refuses(make_endpoint: MakeEndpoint, policy: DeploymentPolicy, count: i
 )
 def test_rounds_the_bounds_of_a_step_inwards(strategy: str, instances: int, count: int, bounds: str) -> None:
     policy = getattr(DeploymentPolicy, strategy)(instances=instances, wait=MINUTES(1))
-    assert list(policy._problems([count])) == [
+    assert messages(policy._problems([count])) == [
         f"deployment {strategy} instances must be {bounds} for {count} instances, got {instances}"
     ]
 
@@ -183,7 +183,7 @@ def test_needs_more_time_than_its_waits_take(
 ) -> None:
     def problems(maximum: int) -> list[str]:
         policy = getattr(DeploymentPolicy, strategy)(**options, maximum_execution_time=SECONDS(maximum))
-        return list(policy._problems(counts))
+        return messages(policy._problems(counts))
 
     for maximum in (seconds - 60, seconds):
         assert problems(maximum) == [
@@ -209,7 +209,7 @@ def test_refuses_a_step_of_nothing(strategy: str, step: str) -> None:
 def test_leaves_the_refusal_of_no_instances_to_the_count(make_endpoint: MakeEndpoint, policy: Any) -> None:
     with pytest.raises(InvalidEndpointError) as caught:
         make_endpoint(deployment=policy(instances=1, wait=MINUTES(1)), initial_instance_count=0)
-    assert caught.value.problems == ("initial_instance_count must be at least 1, got 0",)
+    assert messages(caught.value.problems) == ["initial_instance_count must be at least 1, got 0"]
 
 
 def test_refuses_rolling_for_a_second_variant(make_endpoint: MakeEndpoint) -> None:

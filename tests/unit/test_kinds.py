@@ -108,7 +108,8 @@ def refusal(given: Given, stack: cdk.Stack, make_endpoint: MakeEndpoint, value: 
     with pytest.raises(InvalidEndpointError) as caught:
         given(stack, make_endpoint, value)
     (problem,) = caught.value.problems
-    return problem
+    assert problem.rule == "wrongType"
+    return problem.message
 
 
 @pytest.mark.parametrize("argument", WHOLE_NUMBERS)

@@ -10,6 +10,8 @@ import pytest
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.tables import aws_images
 
+from .conftest import messages
+
 TOKEN = cdk.Fn.import_value("elsewhere")
 NUMBER_TOKEN = cdk.Token.as_number(cdk.Fn.ref("Count"))
 
@@ -23,7 +25,7 @@ def test_name_accepts(value: str | None) -> None:
 def test_name_refuses(value: str) -> None:
     (problem,) = validate.name("endpoint_name", value)
     length = f" ({len(value)} characters)" if len(value) > 63 else ""
-    assert problem == f"endpoint_name must be 1 to 63 letters, digits and inner hyphens, got {value!r}{length}"
+    assert problem.message == f"endpoint_name must be 1 to 63 letters, digits and inner hyphens, got {value!r}{length}"
 
 
 @pytest.mark.parametrize("value", [1, 2, 1000, NUMBER_TOKEN])
@@ -33,7 +35,7 @@ def test_at_least_accepts(value: float) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_at_least_refuses(value: float) -> None:
-    assert list(validate.at_least("initial_instance_count", value, 1)) == [
+    assert messages(validate.at_least("initial_instance_count", value, 1)) == [
         f"initial_instance_count must be at least 1, got {value}"
     ]
 
@@ -45,7 +47,7 @@ def test_within_accepts(value: float | None) -> None:
 
 @pytest.mark.parametrize("value", [0, 59, 3601])
 def test_within_refuses(value: float) -> None:
-    assert list(validate.within("model_data_download_timeout", value, 60, 3600, "seconds")) == [
+    assert messages(validate.within("model_data_download_timeout", value, 60, 3600, "seconds")) == [
         f"model_data_download_timeout must be 60 to 3600 seconds, got {value}"
     ]
 
@@ -57,7 +59,7 @@ def test_percentage_accepts(value: float) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 100.5, float("nan")])
 def test_percentage_refuses(value: float) -> None:
-    assert list(validate.percentage("target_utilization_percent", value)) == [
+    assert messages(validate.percentage("target_utilization_percent", value)) == [
         f"target_utilization_percent must be above 0 and at most 100 percent, got {value}"
     ]
 
@@ -89,7 +91,7 @@ def test_capacity_accepts(minimum: int | None, maximum: int | None) -> None:
     ],
 )
 def test_capacity_refuses(minimum: int | None, maximum: int | None, problems: list[str]) -> None:
-    assert list(validate.capacity(minimum, maximum)) == problems
+    assert messages(validate.capacity(minimum, maximum)) == problems
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_capacity_around_accepts(value: int, minimum: int, maximum: int) -> None
     ],
 )
 def test_capacity_around_refuses(value: int, minimum: int, maximum: int, problem: str) -> None:
-    assert list(validate.capacity_around("initial_instance_count", value, minimum, maximum)) == [problem]
+    assert messages(validate.capacity_around("initial_instance_count", value, minimum, maximum)) == [problem]
 
 
 @pytest.mark.parametrize(
@@ -168,14 +170,14 @@ def test_environments_are_limited_together() -> None:
     assert not list(validate.environments("environment", [half]))
     assert not list(validate.environments("environment", [half, half]))
     (problem,) = validate.environments("environment", [half, half, {"A": ""}])
-    assert problem == "environment of all containers together must be at most 32 KB, got 32769 bytes"
+    assert problem.message == "environment of all containers together must be at most 32 KB, got 32769 bytes"
     assert not list(validate.environments("environment", [half, half, {"A": TOKEN}]))
     assert not list(validate.environments("environment", [half, half, {TOKEN: "v"}]))
 
 
 def test_environments_are_counted_in_bytes() -> None:
     (problem,) = validate.environments("environment", [{f"K{i:03}": "ü" * 1020 for i in range(17)}])
-    assert problem.endswith(f"got {17 * (4 + 2 * 1020)} bytes")
+    assert problem.message.endswith(f"got {17 * (4 + 2 * 1020)} bytes")
 
 
 @pytest.mark.parametrize("hostnames", [[None], ["a"], [None, None], ["a", "b"], [None] * 15])
@@ -199,7 +201,7 @@ def test_pipeline_refuses(hostnames: list[str | None], problem: str) -> None:
 
 
 def test_pipeline_names_every_hostname_given_twice() -> None:
-    assert [found.partition("got ")[2] for found in validate.pipeline(["b", "a", "c", "b", "a"])] == [
+    assert [found.partition("got ")[2] for found in messages(validate.pipeline(["b", "a", "c", "b", "a"]))] == [
         "'a' more than once",
         "'b' more than once",
     ]
@@ -251,7 +253,7 @@ def test_architecture_accepts_every_image_of_awss_where_it_runs() -> None:
     [("ml.m5.xlarge", "x86_64", "arm64"), ("ml.m6g.xlarge", "arm64", "x86_64")],
 )
 def test_architecture_refuses(instance_type: str, processor: str, image: str) -> None:
-    assert list(validate.architecture("instance_type", instance_type, image)) == [
+    assert messages(validate.architecture("instance_type", instance_type, image)) == [
         f"instance_type {instance_type!r} has {processor} processors, but the image is built for {image}"
     ]
 
@@ -288,7 +290,7 @@ def test_model_data_url_is_limited() -> None:
     assert not list(validate.model_data_url("prefix", "s3://b/a"))
     assert not list(validate.model_data_url("prefix", "s3://b/" + "a" * 1017))
     assert not list(validate.model_data_url("prefix", f"s3://{TOKEN}/" + "a" * 1024))
-    assert list(validate.model_data_url("prefix", "s3://b/" + "a" * 1018)) == [
+    assert messages(validate.model_data_url("prefix", "s3://b/" + "a" * 1018)) == [
         "prefix must give an S3 URL of at most 1024 characters, got 1025"
     ]
 
@@ -324,7 +326,7 @@ def test_object_key_is_limited() -> None:
     assert list(validate.object_key("name", TOKEN, "a" * 1025))
     (problem,) = validate.object_key("name", "models/", "a" * 1018)
     assert problem.startswith("name must leave")
-    assert problem.endswith("at most 1024 characters, got 1025")
+    assert problem.message.endswith("at most 1024 characters, got 1025")
 
 
 @pytest.mark.parametrize("value", [None, "s3://bucket/key.tar.gz", f"s3://{TOKEN}/key", f"s3://bucket/{TOKEN}"])
@@ -339,7 +341,7 @@ def test_object_url_refuses(value: str) -> None:
 
 
 def test_object_url_is_limited() -> None:
-    assert list(validate.object_url("model_data_url", "s3://b/" + "a" * 1018)) == [
+    assert messages(validate.object_url("model_data_url", "s3://b/" + "a" * 1018)) == [
         "model_data_url must give an S3 URL of at most 1024 characters, got 1025"
     ]
 
@@ -367,7 +369,7 @@ def test_target_model_pattern_accepts(value: str) -> None:
     ],
 )
 def test_target_model_pattern_refuses(value: str, problem: str) -> None:
-    assert list(validate.target_model_pattern(value)) == [f"target_models {problem}"]
+    assert messages(validate.target_model_pattern(value)) == [f"target_models {problem}"]
 
 
 @pytest.mark.parametrize(
@@ -386,7 +388,7 @@ def test_target_model_pattern_refuses(value: str, problem: str) -> None:
     ],
 )
 def test_variant_names_are_few_and_unique(names: list[str], problems: list[str]) -> None:
-    assert list(validate.variant_names(names)) == problems
+    assert messages(validate.variant_names(names)) == problems
 
 
 @pytest.mark.parametrize("values", [[1], [0.5], [0, 1], [1, 0], [NUMBER_TOKEN], [0, NUMBER_TOKEN]])
@@ -396,7 +398,7 @@ def test_weights_accepts(values: list[float]) -> None:
 
 @pytest.mark.parametrize("values", [[0], [0, 0], [0.0], [-1]])
 def test_weights_refuses(values: list[float]) -> None:
-    assert list(validate.weights(values)) == [
+    assert messages(validate.weights(values)) == [
         "initial_variant_weight must be above 0 for at least one variant: otherwise none gets traffic"
     ]
 
@@ -429,7 +431,7 @@ def test_choices_accepts(values: list[str]) -> None:
     ],
 )
 def test_choices_refuses(values: list[str], got: str) -> None:
-    assert list(validate.choices("capture", values, ("Input", "Output"))) == [
+    assert messages(validate.choices("capture", values, ("Input", "Output"))) == [
         f"capture must be one or more of Input, Output, got {got}"
     ]
 
@@ -446,13 +448,13 @@ def test_content_types_accepts(values: list[str]) -> None:
     "value", ["", "text", "text/", "/csv", "text/csv; header=present", "te.xt/csv", "a/" + "b" * 255]
 )
 def test_content_types_refuses(value: str) -> None:
-    assert list(validate.content_types("csv_content_types", ["text/csv", value])) == [
+    assert messages(validate.content_types("csv_content_types", ["text/csv", value])) == [
         f"csv_content_types must be content types such as 'text/csv', got {value!r}"
     ]
 
 
 def test_content_types_are_limited() -> None:
-    assert list(validate.content_types("csv_content_types", ["text/csv"] * 11)) == [
+    assert messages(validate.content_types("csv_content_types", ["text/csv"] * 11)) == [
         "csv_content_types must be at most 10, got 11"
     ]
 
@@ -461,7 +463,7 @@ def test_destination_is_limited() -> None:
     assert not list(validate.destination("prefix", "s3://b/a"))
     assert not list(validate.destination("prefix", "s3://b/" + "a" * 505))
     assert not list(validate.destination("prefix", f"s3://{TOKEN}/" + "a" * 512))
-    assert list(validate.destination("prefix", "s3://b/" + "a" * 506)) == [
+    assert messages(validate.destination("prefix", "s3://b/" + "a" * 506)) == [
         "prefix must make an S3 URL of at most 512 characters, got 513"
     ]
 
@@ -469,11 +471,13 @@ def test_destination_is_limited() -> None:
 @pytest.mark.parametrize(("count", "refused"), [(0, True), (1, False), (2, False), (10, False), (11, True)])
 def test_rollback_alarms_are_1_to_10(count: int, refused: bool) -> None:
     names = [f"alarm-{number}" for number in range(count)]
-    assert list(validate.rollback_alarms(names)) == [f"an endpoint has 1 to 10 rollback alarms, got {count}"] * refused
+    assert (
+        messages(validate.rollback_alarms(names)) == [f"an endpoint has 1 to 10 rollback alarms, got {count}"] * refused
+    )
 
 
 def test_rollback_alarms_are_different_ones() -> None:
-    assert list(validate.rollback_alarms(["a", "b", "a"])) == [
+    assert messages(validate.rollback_alarms(["a", "b", "a"])) == [
         "rollback alarms must be different ones, got 'a' more than once"
     ]
 
@@ -527,14 +531,14 @@ def test_vpc_accepts(subnets: int, groups: int) -> None:
     ],
 )
 def test_vpc_refuses(subnets: int, groups: int, problem: str) -> None:
-    assert list(validate.vpc(subnets, groups)) == [problem]
+    assert messages(validate.vpc(subnets, groups)) == [problem]
 
 
 def test_what_becomes_of_a_log_group_needs_a_log_group() -> None:
     assert not list(validate.log_group(None, None))
     assert not list(validate.log_group(7, None))
     assert not list(validate.log_group(7, "DESTROY"))
-    assert list(validate.log_group(None, "DESTROY")) == [
+    assert messages(validate.log_group(None, "DESTROY")) == [
         "log_removal_policy needs log_retention, got DESTROY: without it SageMaker makes the log group, outside of the "
         "stack"
     ]
@@ -556,4 +560,4 @@ def test_what_becomes_of_a_log_group_needs_a_log_group() -> None:
 def test_a_threshold_is_one_that_can_be_passed(value: float | None, maximum: float | None, bounds: str | None) -> None:
     way_out = "the alarm is raised above it; None leaves it out"
     expected = [] if bounds is None else [f"model_unloads must be {bounds}, got {value}: {way_out}"]
-    assert list(validate.raised_above("model_unloads", value, maximum)) == expected
+    assert messages(validate.raised_above("model_unloads", value, maximum)) == expected

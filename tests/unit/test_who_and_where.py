@@ -29,7 +29,7 @@ from cdk_multi_model_endpoint import (
     TritonSettings,
 )
 
-from .conftest import MakeEndpoint, as_list
+from .conftest import MakeEndpoint, as_list, messages
 
 HERE = cdk.Environment(account="123456789012", region="us-west-2")
 
@@ -310,11 +310,11 @@ class TestElsewhere:
         role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111111111111:role/theirs")
         with pytest.raises(InvalidEndpointError) as caught:
             make_endpoint(encryption_key=key, vpc=ec2.Vpc(region, "Vpc"), role=role)
-        assert caught.value.problems == (
+        assert messages(caught.value.problems) == [
             "role must be in the endpoint's account 123456789012, got 111111111111",
             "vpc must be in the endpoint's region us-west-2, got eu-west-1",
             "encryption_key must be in the endpoint's region us-west-2, got eu-west-1",
-        )
+        ]
         with pytest.raises(InvalidEndpointError, match="encryption_key must be in the endpoint's region us-west-2"):
             ModelStore(stack, "Models", encryption_key=key)
 

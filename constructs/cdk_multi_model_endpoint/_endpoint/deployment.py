@@ -15,6 +15,7 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import seconds, seconds_problems
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 class DeploymentPolicy(ABC):
@@ -122,7 +123,7 @@ class DeploymentPolicy(ABC):
         """The factory that makes it, for messages."""
 
     @abstractmethod
-    def _problems(self, instance_counts: Sequence[int]) -> Iterator[str]:
+    def _problems(self, instance_counts: Sequence[int]) -> Iterator[Problem]:
         """What SageMaker would refuse for variants with these initial instance counts."""
 
     @abstractmethod
@@ -136,10 +137,10 @@ class DeploymentPolicy(ABC):
 class _AllAtOnce:
     kind: ClassVar[str] = "all_at_once"
 
-    def duration_problems(self) -> Iterator[str]:
+    def duration_problems(self) -> Iterator[Problem]:
         yield from ()
 
-    def problems(self, instance_counts: Sequence[int]) -> Iterator[str]:
+    def problems(self, instance_counts: Sequence[int]) -> Iterator[Problem]:
         yield from ()
 
     def least_seconds(self, instance_counts: Sequence[int]) -> float | None:
@@ -160,12 +161,15 @@ class _Steps:
     percent: int | None
     instances: int | None
 
-    def duration_problems(self) -> Iterator[str]:
+    def duration_problems(self) -> Iterator[Problem]:
         yield from seconds_problems("deployment wait", self.wait, 0, 3600)
 
-    def problems(self, instance_counts: Sequence[int]) -> Iterator[str]:
+    def problems(self, instance_counts: Sequence[int]) -> Iterator[Problem]:
         if (self.percent is None) == (self.instances is None):
-            yield f"deployment {self.kind} needs either percent or instances, got {self.percent}, {self.instances}"
+            yield Problem(
+                "invalidDeploymentStep",
+                f"deployment {self.kind} needs either percent or instances, got {self.percent}, {self.instances}",
+            )
             return
         low, high = self.limits
         yield from validate.within(f"deployment {self.kind} percent", self.percent, low, high, "percent")
@@ -173,18 +177,20 @@ class _Steps:
             if is_token(count) or count < 1:  # the latter is refused for itself
                 continue
             if count == 1:
-                yield (
+                yield Problem(
+                    "deploymentNeedsTwoInstances",
                     f"deployment must be all_at_once for a variant with one instance, got {self.kind}: there is no "
-                    "half of an instance; raise initial_instance_count to at least 2"
+                    "half of an instance; raise initial_instance_count to at least 2",
                 )
             elif (
                 self.instances is not None
                 and not is_token(self.instances)
                 and not low <= 100 * self.instances / count <= high
             ):
-                yield (
+                yield Problem(
+                    "invalidDeploymentStep",
                     f"deployment {self.kind} instances must be {max(1, math.ceil(count * low / 100))} to "
-                    f"{count * high // 100} for {count} instances, got {self.instances}"
+                    f"{count * high // 100} for {count} instances, got {self.instances}",
                 )
 
     def least_seconds(self, instance_counts: Sequence[int]) -> float | None:
@@ -250,7 +256,7 @@ class _BlueGreen(DeploymentPolicy):
     def _kind(self) -> str:
         return self.routing.kind
 
-    def _problems(self, instance_counts: Sequence[int]) -> Iterator[str]:
+    def _problems(self, instance_counts: Sequence[int]) -> Iterator[Problem]:
         durations = [
             *self.routing.duration_problems(),
             *seconds_problems("deployment termination_wait", self.termination_wait, 0, 3600),
@@ -284,11 +290,14 @@ class _Rolling(DeploymentPolicy):
     def _kind(self) -> str:
         return self.batches.kind
 
-    def _problems(self, instance_counts: Sequence[int]) -> Iterator[str]:
+    def _problems(self, instance_counts: Sequence[int]) -> Iterator[Problem]:
         durations = [*self.batches.duration_problems(), *_maximum_problems(self.maximum_execution_time)]
         yield from durations
         if len(instance_counts) > 1:
-            yield f"deployment must not be rolling for several variants, got {len(instance_counts)}: use linear"
+            yield Problem(
+                "rollingSeveralVariants",
+                f"deployment must not be rolling for several variants, got {len(instance_counts)}: use linear",
+            )
         yield from self.batches.problems(instance_counts)
         if not durations:
             yield from _time_problems(self.maximum_execution_time, self.batches.least_seconds(instance_counts), 0)
@@ -306,13 +315,16 @@ class _Rolling(DeploymentPolicy):
         )
 
 
-def _maximum_problems(maximum: cdk.Duration | None) -> Iterator[str]:
+def _maximum_problems(maximum: cdk.Duration | None) -> Iterator[Problem]:
     yield from seconds_problems("deployment maximum_execution_time", maximum, 600, 28800)
 
 
-def _time_problems(maximum: cdk.Duration | None, least: float | None, termination_wait: float) -> Iterator[str]:
+def _time_problems(maximum: cdk.Duration | None, least: float | None, termination_wait: float) -> Iterator[Problem]:
     limit = seconds(maximum)
     if limit is None or least is None or is_token(limit) or is_token(termination_wait):
         return
     if (waits := least + termination_wait) >= limit:
-        yield f"deployment maximum_execution_time must be more than the waits' {waits:.0f} seconds, got {limit:.0f}"
+        yield Problem(
+            "deploymentTimeTooShort",
+            f"deployment maximum_execution_time must be more than the waits' {waits:.0f} seconds, got {limit:.0f}",
+        )

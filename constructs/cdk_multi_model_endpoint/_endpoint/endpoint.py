@@ -25,6 +25,7 @@ from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._variants.capture import DataCapture
 from cdk_multi_model_endpoint._variants.monitoring import AlarmThresholds, EndpointMonitoring
 from cdk_multi_model_endpoint._variants.variant import ProductionVariant, Variant, VariantOptions
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .containers import MultiModelContainer, PipelineContainer
 from .deployment import DeploymentPolicy
@@ -275,7 +276,9 @@ class MultiModelEndpoint(InvocableEndpoint):
             if variant.variant_name == variant_name:
                 return variant
         names = ", ".join(variant.variant_name for variant in self._variants)
-        raise InvalidEndpointError(self.node.path, [f"variant_name must be one of {names}, got {variant_name!r}"])
+        raise InvalidEndpointError(
+            self.node.path, [Problem("unknownVariant", f"variant_name must be one of {names}, got {variant_name!r}")]
+        )
 
     @checked
     def add_variant(
@@ -420,7 +423,7 @@ class MultiModelEndpoint(InvocableEndpoint):
         # would replace it. Lower case, because SageMaker's ARNs are.
         return cdk.Names.unique_resource_name(self, max_length=validate.NAME_MAX, separator="-").lower()
 
-    def _problems(self, variant: Variant, container: MultiModelContainer) -> Iterator[str]:
+    def _problems(self, variant: Variant, container: MultiModelContainer) -> Iterator[Problem]:
         """What SageMaker would refuse of a further variant."""
         yield from self._pipeline.problems(container)
         yield from variant.problems(self._place, container.image)
@@ -434,7 +437,7 @@ class MultiModelEndpoint(InvocableEndpoint):
 
     def _problems_of_place(
         self, role: iam.IRole | None, vpc: ec2.IVpc | None, encryption_key: kms.IKey | None
-    ) -> Iterator[str]:
+    ) -> Iterator[Problem]:
         """What is in another region or account, where SageMaker can't use it."""
         place = self._place
         if role is not None:

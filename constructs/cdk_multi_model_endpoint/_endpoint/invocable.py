@@ -11,6 +11,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.places import Place, PlacedConstruct
 from cdk_multi_model_endpoint._rules.tokens import lower_case
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 class InvocableEndpoint(PlacedConstruct):
@@ -44,7 +45,9 @@ class InvocableEndpoint(PlacedConstruct):
         else:
             problems = list(validate.target_model_patterns(target_models))
             if not target_models and not problems:
-                problems.append("target_models must not be empty: leave it out to allow all models")
+                problems.append(
+                    Problem("emptyList", "target_models must not be empty: leave it out to allow all models")
+                )
             raise_if_any(self, problems)
             conditions = {"StringLike": {"sagemaker:TargetModel": list(target_models)}}
         return iam.Grant.add_to_principal(

@@ -10,6 +10,7 @@ from constructs import Construct
 
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 def check_network(
@@ -17,7 +18,7 @@ def check_network(
     vpc_subnets: ec2.SubnetSelection | None,
     security_groups: Sequence[ec2.ISecurityGroup] | None,
     allow_all_outbound: bool | None,
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Arguments that make no sense together."""
     if vpc is None:
         given = {
@@ -27,10 +28,13 @@ def check_network(
         }
         for argument, value in given.items():
             if value is not None:
-                yield f"{argument} needs a vpc: give the VPC in which the containers are to run"
+                yield Problem("vpcMissing", f"{argument} needs a vpc: give the VPC in which the containers are to run")
         return
     if security_groups is not None and allow_all_outbound is not None:
-        yield "allow_all_outbound is for the security group made here: set it on your own security_groups instead"
+        yield Problem(
+            "allowAllOutboundConflict",
+            "allow_all_outbound is for the security group made here: set it on your own security_groups instead",
+        )
 
 
 class Network:

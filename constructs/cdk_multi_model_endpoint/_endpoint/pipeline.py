@@ -13,6 +13,7 @@ from cdk_multi_model_endpoint._models.bucket import bucket_problems, bucket_warn
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from cdk_multi_model_endpoint._rules.places import place_of
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .containers import MultiModelContainer, PipelineContainer
 from .network import Network
@@ -38,14 +39,14 @@ class Pipeline:
         self._network_isolation = network_isolation
         self._bound: dict[InferenceImage, BoundImage] = {}
 
-    def problems(self, container: MultiModelContainer) -> Iterator[str]:
+    def problems(self, container: MultiModelContainer) -> Iterator[Problem]:
         """What SageMaker would refuse of the Model with this container."""
         yield from _container_problems(self._around(container), self._network_isolation)
         place, store = place_of(self._scope), container.model_store
         if place_of(store) is not place:  # what is wrong for the store's own stack, it has said itself
             yield from bucket_problems(place, store.bucket, own=store.bucket.node.scope is store)
 
-    def instance_problems(self, instance_type: str) -> Iterator[str]:
+    def instance_problems(self, instance_type: str) -> Iterator[Problem]:
         """Whether the other containers' images run on these instances."""
         for kind, containers in (("preprocessor", self._preprocessors), ("postprocessor", self._postprocessors)):
             for container in containers:
@@ -97,7 +98,7 @@ class Pipeline:
         return [*self._preprocessors, container, *self._postprocessors]
 
 
-def _container_problems(containers: Sequence[Container], network_isolation: bool) -> Iterator[str]:
+def _container_problems(containers: Sequence[Container], network_isolation: bool) -> Iterator[Problem]:
     """What SageMaker would refuse of a model's containers, in pipeline order."""
     for container in containers:
         yield from script_problems(container, network_isolation)
@@ -108,14 +109,20 @@ def _container_problems(containers: Sequence[Container], network_isolation: bool
     yield from validate.environments("environment", [container.environment for container in containers])
     yield from validate.pipeline([container.container_hostname for container in containers])
     if sum(isinstance(container, MultiModelContainer) for container in containers) > 1:
-        yield "preprocessors and postprocessors must be PipelineContainers: SageMaker allows one multi-model container"
+        yield Problem(
+            "severalMultiModelContainers",
+            "preprocessors and postprocessors must be PipelineContainers: SageMaker allows one multi-model container",
+        )
 
 
-def _image_problems(images: Sequence[BoundImage], in_vpc: bool) -> Iterator[str]:
+def _image_problems(images: Sequence[BoundImage], in_vpc: bool) -> Iterator[Problem]:
     """Whether the images can be pulled from where the endpoint is."""
     for image in images:
         if image.repository_arn is None and not in_vpc:
-            yield f"image {image.uri} is in a private registry, which needs a vpc: give one that reaches it"
+            yield Problem(
+                "privateRegistryWithoutVpc",
+                f"image {image.uri} is in a private registry, which needs a vpc: give one that reaches it",
+            )
 
 
 def _render_container(

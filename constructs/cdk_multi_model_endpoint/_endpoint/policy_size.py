@@ -15,6 +15,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct, IValidation
 
 from cdk_multi_model_endpoint._rules.places import Place, place_of
+from multi_model_endpoint.artifacts.findings import Problem
 
 _INLINE_MAX = 10_240
 _LENGTHS = {"AWS::Partition": 3, "AWS::Region": 9, "AWS::AccountId": 12}
@@ -42,7 +43,7 @@ class _Fit:
     def validate(self) -> list[str]:
         return [problem for role in self.roles for problem in self._problems(role)]
 
-    def _problems(self, role: iam.IRole) -> Iterator[str]:
+    def _problems(self, role: iam.IRole) -> Iterator[Problem]:
         counted = _policies[role]
         ours = [policy for _, policy in counted]
         node = role.node
@@ -52,10 +53,11 @@ class _Fit:
         size = sum(_length(document) for document in self._stack.resolve([policy.document for policy in ours]))
         if size > _INLINE_MAX:
             endpoints = len({scope.node.path for scope, _ in counted})
-            yield (
+            yield Problem(
+                "rolePoliciesTooLarge",
                 f"role {node.path!r} is shared by {endpoints} endpoints, whose permissions take at least {size} "
                 f"characters: IAM allows {_INLINE_MAX} in a role's inline policies; give fewer endpoints the same "
-                "role, or leave it out, and each makes its own"
+                "role, or leave it out, and each makes its own",
             )
 
 

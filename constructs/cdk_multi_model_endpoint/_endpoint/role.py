@@ -18,6 +18,7 @@ from cdk_multi_model_endpoint._rules.errors import warn
 from cdk_multi_model_endpoint._rules.places import Place, place_of
 from cdk_multi_model_endpoint._rules.tokens import digest, identity, pseudo_parameter
 from cdk_multi_model_endpoint._variants.capture import CoreDump, DataCapture
+from multi_model_endpoint.artifacts.findings import Advice
 
 from .policy_size import count_policy
 
@@ -71,7 +72,7 @@ class ExecutionRole:
                 "role can't be changed from here: give it yourself the permissions to pull the images, to read the "
                 "models and to write logs and metrics, or SageMaker refuses the model"
             )
-            warn(scope, [("rolePolicyNotAttached", message)])
+            warn(scope, [Advice("rolePolicyNotAttached", message)])
 
     def grant_telemetry(self, place: Place, endpoint_name: str) -> None:
         """Allow to write this endpoint's logs and metrics."""

@@ -13,6 +13,7 @@ from cdk_multi_model_endpoint._models.bucket import place_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.places import place_of
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .policy_size import count_policy
 
@@ -59,7 +60,7 @@ class RollbackAlarms:
             alarms=[sagemaker.CfnEndpoint.AlarmProperty(alarm_name=name) for name in self._names]
         )
 
-    def _place_problems(self, alarm: cloudwatch.IAlarm, arn: str) -> Iterator[str]:
+    def _place_problems(self, alarm: cloudwatch.IAlarm, arn: str) -> Iterator[Problem]:
         place = place_of(self._scope)
         parts = arn.split(":")
         if len(parts) > 5:  # the CDK does not read them from an imported one's ARN

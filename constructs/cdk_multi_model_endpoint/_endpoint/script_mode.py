@@ -14,13 +14,14 @@ from cdk_multi_model_endpoint._models.asset import packed_asset, packed_in_assem
 from cdk_multi_model_endpoint._models.served import PROGRAM
 from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError
 from multi_model_endpoint.artifacts import InvalidModelError
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .containers import MultiModelContainer, PipelineContainer
 
 SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
 
 
-def script_problems(container: MultiModelContainer | PipelineContainer, network_isolation: bool) -> Iterator[str]:
+def script_problems(container: MultiModelContainer | PipelineContainer, network_isolation: bool) -> Iterator[Problem]:
     """Why a container would not find its code."""
     source, entry_point = None, None
     if isinstance(container, MultiModelContainer):
@@ -28,24 +29,37 @@ def script_problems(container: MultiModelContainer | PipelineContainer, network_
     family = container.image.family
     given = [name for name in (PROGRAM, SUBMIT_DIRECTORY) if container.environment.get(name)]
     if (source is None) != (entry_point is None):
-        yield f"source_directory and entry_point must be given together, got {source!r} and {entry_point!r}"
+        yield Problem(
+            "sourceWithoutEntryPoint",
+            f"source_directory and entry_point must be given together, got {source!r} and {entry_point!r}",
+        )
     elif source is not None and entry_point is not None:
         if given:
-            yield f"environment must not set {' and '.join(given)} with source_directory, which does"
+            yield Problem(
+                "scriptVariableConflict",
+                f"environment must not set {' and '.join(given)} with source_directory, which does",
+            )
         if not Path(source).is_dir():
-            yield f"source_directory must be a folder, got {str(source)!r}"
+            yield Problem("sourceNotFound", f"source_directory must be a folder, got {str(source)!r}")
         elif "/" in entry_point or not entry_point.endswith(".py") or not Path(source, entry_point).is_file():
-            yield f"entry_point must be a .py file right in source_directory {str(source)!r}, got {entry_point!r}"
+            yield Problem(
+                "sourceNotFound",
+                f"entry_point must be a .py file right in source_directory {str(source)!r}, got {entry_point!r}",
+            )
     elif len(given) < 2 and (family == "sklearn" or (family == "xgboost" and PROGRAM in given)):
         way_out = f"set {PROGRAM} and {SUBMIT_DIRECTORY} in its environment"
         if isinstance(container, MultiModelContainer):
             way_out = f"give its code by source_directory and entry_point, or {way_out}"
         when = "" if family == "sklearn" else f" with {PROGRAM}"
-        yield f"image is of {family}, which{when} imports a program when it starts and dies without one: {way_out}"
+        yield Problem(
+            "scriptMissing",
+            f"image is of {family}, which{when} imports a program when it starts and dies without one: {way_out}",
+        )
     if network_isolation and (source is not None or _is_in_s3(container.environment)):
-        yield (
+        yield Problem(
+            "codeUnderNetworkIsolation",
             "network_isolation must be False for a container that downloads its code from S3, source_directory: put "
-            f"the code into an image of your own, and its folder there into {SUBMIT_DIRECTORY}"
+            f"the code into an image of your own, and its folder there into {SUBMIT_DIRECTORY}",
         )
 
 
@@ -55,7 +69,7 @@ def upload_code(scope: Construct, construct_id: str, container: MultiModelContai
         return None
     (packed,) = packed_in_assembly(scope, {"code": container.source_directory}).values()
     if isinstance(packed, InvalidModelError):
-        raise InvalidEndpointError(scope.node.path, [f"source_directory: {problem}" for problem in packed.problems])
+        raise InvalidEndpointError(scope.node.path, [problem.of("source_directory") for problem in packed.problems])
     asset = packed_asset(Construct(scope, construct_id), packed)
     return f"s3://{asset.s3_bucket_name}/{asset.s3_object_key}"
 

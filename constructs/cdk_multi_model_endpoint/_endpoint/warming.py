@@ -26,6 +26,7 @@ from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import seconds_problems
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .invocable import InvocableEndpoint
 
@@ -74,24 +75,30 @@ class WarmUpCall:
     def _bytes(self) -> bytes:
         return self.body.encode() if isinstance(self.body, str) else self.body
 
-    def _problems(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[Problem]:
         if not isinstance(self.model, (str, StoredModel)):
-            yield f"model must be a model of add_model, or a target model as a string, got {self.model!r}"
+            yield Problem(
+                "wrongType", f"model must be a model of add_model, or a target model as a string, got {self.model!r}"
+            )
         else:
             yield from validate.target_model("model", self._target_model)
         if not isinstance(self.body, (bytes, str)):
-            yield f"body must be bytes or a string, got {self.body!r}"
+            yield Problem("wrongType", f"body must be bytes or a string, got {self.body!r}")
         elif isinstance(self.body, str) and is_token(self.body):
-            yield "body must be known at synth, got a token: it is a part of the function's code"
+            yield Problem(
+                "notKnownAtSynth", "body must be known at synth, got a token: it is a part of the function's code"
+            )
         elif len(self._bytes) > _BODY_MAX:
-            yield f"body must be at most {_BODY_MAX} bytes, got {len(self._bytes)}"
+            yield Problem("bodyTooLarge", f"body must be at most {_BODY_MAX} bytes, got {len(self._bytes)}")
         for argument in ("content_type", "accept"):
             value = getattr(self, argument)
             if argument == "accept" and value is None:
                 continue
             if not isinstance(value, str) or is_token(value) or not _MEDIA_TYPE.fullmatch(value):
                 said = "a token" if is_token(value) else repr(value)
-                yield f"{argument} must be a string such as 'text/csv', known at synth, got {said}"
+                yield Problem(
+                    "invalidContentType", f"{argument} must be a string such as 'text/csv', known at synth, got {said}"
+                )
 
 
 class EndpointWarmUp(Construct):
@@ -184,29 +191,36 @@ class EndpointWarmUp(Construct):
 
 def _problems(
     calls: Sequence[WarmUpCall], schedule: events.Schedule | None, timeout: cdk.Duration | None
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     if wrong := [call for call in calls if not isinstance(call, WarmUpCall)]:
-        yield f"calls must be of the kind WarmUpCall, got {wrong[0]!r}: write WarmUpCall(model, body, content_type)"
+        yield Problem(
+            "wrongType",
+            f"calls must be of the kind WarmUpCall, got {wrong[0]!r}: write WarmUpCall(model, body, content_type)",
+        )
         return
     if not calls:
-        yield "calls must not be empty: name the models that callers must not wait for"
+        yield Problem("emptyList", "calls must not be empty: name the models that callers must not wait for")
     way_out = "call warm_up once more for some of the models"
     names = sum(len(name) + 3 for name in {call._target_model for call in calls})
     if names > _NAMES_MAX:
-        yield (
+        yield Problem(
+            "warmUpTooLarge",
             f"calls must name target models of at most {_NAMES_MAX} characters together, got {names}: IAM allows "
-            f"10,240 in a role's inline policies; {way_out}"
+            f"10,240 in a role's inline policies; {way_out}",
         )
     size = sum(len(body) for body in {call._bytes for call in calls})
     if size > _BODIES_MAX:
-        yield (
+        yield Problem(
+            "warmUpTooLarge",
             f"calls must have bodies of at most {_BODIES_MAX} bytes together, got {size}: Lambda takes 250 MB of code; "
-            f"send smaller ones, or {way_out}"
+            f"send smaller ones, or {way_out}",
         )
     if isinstance(schedule, cdk.Duration):
-        yield "schedule must be of the kind Schedule, got a Duration: write aws_events.Schedule.rate(…)"
+        yield Problem(
+            "wrongType", "schedule must be of the kind Schedule, got a Duration: write aws_events.Schedule.rate(…)"
+        )
     if timeout is not None and timeout.is_unresolved():
-        yield "timeout must be known at synth, got a token"
+        yield Problem("notKnownAtSynth", "timeout must be known at synth, got a token")
     else:
         yield from seconds_problems("timeout", timeout, 60, _TIMEOUT_SECONDS)
 

@@ -10,6 +10,7 @@ from constructs import Construct
 from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.tables import partitions, registry_accounts
 from cdk_multi_model_endpoint._rules.tokens import pseudo_parameter
+from multi_model_endpoint.artifacts.findings import Problem
 
 _TARGET_PARTITIONS = "@aws-cdk/core:target-partitions"
 
@@ -37,13 +38,11 @@ def account_in_any_region(scope: Construct, stack: cdk.Stack, registry: str, reg
         region for region in regions if not isinstance(targets, list) or partitions().get(region) in targets
     )
     if not wanted:
-        raise_if_any(
-            scope,
-            [
-                f"image {image} is published in none of the partitions of {_TARGET_PARTITIONS}, {targets}: "
-                "pass account_id, the account that has it there"
-            ],
+        message = (
+            f"image {image} is published in none of the partitions of {_TARGET_PARTITIONS}, {targets}: "
+            "pass account_id, the account that has it there"
         )
+        raise_if_any(scope, [Problem("imageNotInRegion", message)])
     accounts = registry_accounts(registry)
     mapping = {region: {"account": accounts[region]} for region in wanted}
     construct_id = f"SageMaker{registry.capitalize()}Accounts"

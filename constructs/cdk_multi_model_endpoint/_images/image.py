@@ -15,6 +15,7 @@ from cdk_multi_model_endpoint._rules.errors import InvalidEndpointError, raise_i
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.tables import Architecture, aws_accounts, aws_images
 from cdk_multi_model_endpoint._rules.tokens import is_token
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .sources import (
     AssetOptions,
@@ -112,21 +113,35 @@ class InferenceImage:
         """
         where = "InferenceImage.built_in"
         if architecture not in get_args(Architecture):
-            _refuse(where, f"architecture must be one of {', '.join(get_args(Architecture))}, got {architecture!r}")
+            _refuse(
+                where,
+                "unknownValue",
+                f"architecture must be one of {', '.join(get_args(Architecture))}, got {architecture!r}",
+            )
         family = [image for image in aws_images() if image.family == algorithm]
         if algorithm not in _ALGORITHMS:
             way_out = ""
             if family:
                 newest = family[-1]
                 way_out = f'; for {algorithm} use InferenceImage.from_dlc("{newest.repository}", "{newest.tag}")'
-            _refuse(where, f"algorithm must be one of {', '.join(_ALGORITHMS)}, got {algorithm!r}{way_out}")
+            _refuse(
+                where, "unknownValue", f"algorithm must be one of {', '.join(_ALGORITHMS)}, got {algorithm!r}{way_out}"
+            )
         versions = [*dict.fromkeys(image.version for image in reversed(family))]
         if version is None:
             if len(versions) > 1:
-                _refuse(where, f"version is required for {algorithm}: choose one of {', '.join(versions)}")
+                _refuse(
+                    where,
+                    "imageVersionMissing",
+                    f"version is required for {algorithm}: choose one of {', '.join(versions)}",
+                )
             (version,) = versions
         elif not is_token(version) and not _fits(_VERSION, version):
-            _refuse(where, f"version must be one such as {', '.join(versions[:3])} for {algorithm}, got {version!r}")
+            _refuse(
+                where,
+                "invalidImageName",
+                f"version must be one such as {', '.join(versions[:3])} for {algorithm}, got {version!r}",
+            )
         _check_account(where, account_id)
         for image in family:
             if (image.version, image.architecture) == (version, architecture):
@@ -161,9 +176,13 @@ class InferenceImage:
         if is_token(tag):
             return _of_aws("dlc", TRITON, tag, account_id, ImageTraits(TRITON, gpu=None if cpu is None else not cpu))
         if not _fits(_TRITON_TAG, tag):
-            _refuse(where, f"tag must be a release such as '26.05', '26.05-py3' or '26.05-py3-cpu', got {tag!r}")
+            _refuse(
+                where,
+                "invalidImageName",
+                f"tag must be a release such as '26.05', '26.05-py3' or '26.05-py3-cpu', got {tag!r}",
+            )
         if cpu is False and tag.endswith("-cpu"):
-            _refuse(where, f"cpu must be true or left out for the tag {tag!r}, got {cpu}")
+            _refuse(where, "cpuTagConflict", f"cpu must be true or left out for the tag {tag!r}, got {cpu}")
         suffix = "-py3-cpu" if cpu or tag.endswith("-cpu") else "-py3"
         full_tag = tag[: len("26.05")] + suffix
         return _of_aws("dlc", TRITON, full_tag, account_id, traits_of_aws(TRITON, full_tag))
@@ -194,9 +213,13 @@ class InferenceImage:
         where = "InferenceImage.from_dlc"
         problems = []
         if is_token(repository_name) or not _fits(_REPOSITORY, repository_name):
-            problems.append(f"repository_name must be that of a repository, got {repository_name!r}")
+            problems.append(
+                Problem("invalidImageName", f"repository_name must be that of a repository, got {repository_name!r}")
+            )
         if not is_token(tag) and not _fits(_TAG, tag):
-            problems.append(f"tag must be 1 to 128 letters, digits, '_', '.' and '-', got {tag!r}")
+            problems.append(
+                Problem("invalidImageName", f"tag must be 1 to 128 letters, digits, '_', '.' and '-', got {tag!r}")
+            )
         problems += _account_problems(account_id)
         raise_if_any(where, problems)
         traits = ImageTraits() if is_token(tag) else traits_of_aws(repository_name, tag)
@@ -222,6 +245,7 @@ class InferenceImage:
         if not is_token(tag) and not re.fullmatch(f"{_TAG}|{_DIGEST}", tag):
             _refuse(
                 "InferenceImage.from_ecr_repository",
+                "invalidImageName",
                 f"tag must be 1 to 128 letters, digits, '_', '.' and '-', or a digest 'sha256:…', got {tag!r}",
             )
         name = repository.repository_name
@@ -246,7 +270,9 @@ class InferenceImage:
         dockerfile = Path(directory, options.get("file") or "Dockerfile")
         if not dockerfile.is_file():
             _refuse(
-                "InferenceImage.from_asset", f"directory must have the file {dockerfile.name!r}, got {str(directory)!r}"
+                "InferenceImage.from_asset",
+                "sourceNotFound",
+                f"directory must have the file {dockerfile.name!r}, got {str(directory)!r}",
             )
         platforms: dict[str, Architecture] = {"linux/amd64": "x86_64", "linux/arm64": "arm64"}
         platform = options.get("platform")
@@ -268,12 +294,15 @@ class InferenceImage:
         where = "InferenceImage.from_uri"
         if is_token(uri):
             if repository is None:
-                _refuse(where, "repository is required when uri is a token: pulling is granted on it")
+                _refuse(
+                    where, "repositoryMissing", "repository is required when uri is a token: pulling is granted on it"
+                )
             return InferenceImage(UriSource(uri, repository, None), ImageTraits())
         match = _ECR_URI.fullmatch(uri)
         if match is None or len(uri) > _URI_MAX:
             _refuse(
                 where,
+                "invalidImageName",
                 f"uri must be an image in Amazon ECR, '123456789012.dkr.ecr.us-east-1.amazonaws.com/name:tag', "
                 f"in at most {_URI_MAX} characters, got {uri!r}: SageMaker pulls from ECR, so push the image there",
             )
@@ -299,7 +328,7 @@ class InferenceImage:
         """
         if not is_token(uri) and (len(uri) > _URI_MAX or not re.fullmatch(r"[^\s/]+/\S+", uri)):
             problem = f"uri must be 'host/name:tag' without blanks, in at most {_URI_MAX} characters, got {uri!r}"
-            _refuse("InferenceImage.from_private_registry", problem)
+            _refuse("InferenceImage.from_private_registry", "invalidImageName", problem)
         return InferenceImage(PrivateRegistrySource(uri, credentials_provider), ImageTraits())
 
 
@@ -311,14 +340,14 @@ def _fits(pattern: str, value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
-def _account_problems(account_id: str | None) -> Iterator[str]:
+def _account_problems(account_id: str | None) -> Iterator[Problem]:
     if account_id is not None and not is_token(account_id) and not _fits(r"\d{12}", account_id):
-        yield f"account_id must be 12 digits, got {account_id!r}"
+        yield Problem("invalidImageName", f"account_id must be 12 digits, got {account_id!r}")
 
 
 def _check_account(where: str, account_id: str | None) -> None:
     raise_if_any(where, _account_problems(account_id))
 
 
-def _refuse(where: str, problem: str) -> NoReturn:
-    raise InvalidEndpointError(where, [problem])
+def _refuse(where: str, rule: str, message: str) -> NoReturn:
+    raise InvalidEndpointError(where, [Problem(rule, message)])

@@ -18,6 +18,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.places import place_of
 from cdk_multi_model_endpoint._rules.tables import AwsImage, aws_accounts, dns_suffix, registry_accounts
 from cdk_multi_model_endpoint._rules.tokens import is_token, pseudo_parameter
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 from .account_table import account_in_any_region
 from .traits import published_image
@@ -39,7 +40,7 @@ class BoundImage:
     uri: str
     repository_arn: str | None
     credentials_provider: lambda_.IFunction | None = None
-    warnings: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[Advice, ...] = ()
 
 
 class AssetOptions(TypedDict, total=False):
@@ -120,10 +121,11 @@ class AwsSource:
             image = f"image {self._name} is" if self._published else f"AWS's images, such as {self._name}, are"
             found = ", ".join(sorted(self._regions))
             way_out = "pass account_id, the account that has it there, or take another region"
-            raise_if_any(scope, [f"{image} not known to be in {region}, but in {found}: {way_out}"])
+            message = f"{image} not known to be in {region}, but in {found}: {way_out}"
+            raise_if_any(scope, [Problem("imageNotInRegion", message)])
         return registry_accounts(self.registry)[region]
 
-    def _warnings(self) -> Iterator[tuple[str, str]]:
+    def _warnings(self) -> Iterator[Advice]:
         if is_token(self.tag):
             return
         if self.account_id is None and self._published is None:
@@ -149,7 +151,7 @@ class UriSource:
         account, region, name = self.parts["account"], self.parts["region"], self.parts["repository"]
         return BoundImage(self.uri, _repository_arn(region, account, name), warnings=warnings)
 
-    def _warnings(self) -> tuple[tuple[str, str], ...]:
+    def _warnings(self) -> tuple[Advice, ...]:
         if self.parts is None or self.parts["account"] not in aws_accounts():
             return ()
         name, version = self.parts["repository"], self.parts["version"] or ""
@@ -205,7 +207,7 @@ def _repository_arn(region: str, account: str, name: str) -> str:
     return f"arn:{pseudo_parameter('PARTITION')}:ecr:{region}:{account}:repository/{name}"
 
 
-def _end_of_patch(name: str, image: AwsImage | None) -> Iterator[tuple[str, str]]:
+def _end_of_patch(name: str, image: AwsImage | None) -> Iterator[Advice]:
     if image is not None:
         yield from advise.image_past_end_of_patch(name, image.end_of_patch)
 
@@ -222,7 +224,7 @@ def _free_id(scope: Construct) -> str:
 def _check_region(scope: Construct, uri: str, image_region: str) -> None:
     region = place_of(scope).region
     if not is_token(region) and image_region != region:
-        raise_if_any(
-            scope,
-            [f"image {uri} is in {image_region}, but the endpoint is in {region}: replicate the image to that region"],
+        message = (
+            f"image {uri} is in {image_region}, but the endpoint is in {region}: replicate the image to that region"
         )
+        raise_if_any(scope, [Problem("wrongRegionOrAccount", message)])

@@ -13,6 +13,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import bytes_problems
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 @checked_fields
@@ -87,20 +88,25 @@ class TritonSettings:
         }
         return {f"SAGEMAKER_TRITON_{name}": value for name, value in values.items() if value is not None}
 
-    def _problems(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[Problem]:
         for argument in ("thread_count", "buffer_manager_thread_count"):
             if (count := getattr(self, argument)) is not None:
                 yield from validate.at_least(argument, count, 1)
         limit = self.model_load_gpu_limit
         if limit is not None and not is_token(limit) and not 0 < limit <= 1:
-            yield f"model_load_gpu_limit must be a share above 0 and at most 1, got {limit}"
+            yield Problem("outOfRange", f"model_load_gpu_limit must be a share above 0 and at most 1, got {limit}")
         if self.inference_type not in (None, "infer", "generate", "generate_stream"):
-            yield f"inference_type must be 'infer', 'generate' or 'generate_stream', got {self.inference_type!r}"
+            yield Problem(
+                "unknownValue",
+                f"inference_type must be 'infer', 'generate' or 'generate_stream', got {self.inference_type!r}",
+            )
         for argument in ("shm_default_byte_size", "shm_growth_byte_size"):
             yield from bytes_problems(argument, getattr(self, argument))
         for value in () if is_token(self.additional_args) else self.additional_args:
             if not value or len(value.split()) != 1:
-                yield f"additional_args must be single arguments without blanks, got {value!r}"
+                yield Problem(
+                    "invalidTritonArgument", f"additional_args must be single arguments without blanks, got {value!r}"
+                )
 
 
 def _flag(value: bool | None) -> str | None:

@@ -19,6 +19,7 @@ from constructs import Construct
 
 import multi_model_endpoint
 from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .functions import log_and_role
 from .keys import DECRYPT, ENCRYPT, grant_key
@@ -139,20 +140,21 @@ class ModelApprovals(Construct):
             grant_key(self.function, encryption_key, *DECRYPT, *ENCRYPT)
 
 
-def approval_problems(model_package_group: str, alias: str) -> Iterator[str]:
+def approval_problems(model_package_group: str, alias: str) -> Iterator[Problem]:
     """What is wrong with the names of a group and of an alias.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackageGroup.html
     """
     if not _GROUP.fullmatch(model_package_group):
-        yield (
+        yield Problem(
+            "invalidName",
             "model_package_group must be the name of a group, 1 to 63 letters, digits and inner hyphens, "
-            f"got {model_package_group!r}"
+            f"got {model_package_group!r}",
         )
     try:
         check_alias(alias)
     except ValueError as error:
-        yield str(error)
+        yield Problem("invalidAlias", str(error))
 
 
 def _code(scope: Construct) -> str:

@@ -12,6 +12,7 @@ from constructs import Construct
 
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from multi_model_endpoint.artifacts.alias_names import FOLDER, check_alias
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .permission import Permission, document
 from .stored_model import StoredModel
@@ -30,18 +31,20 @@ class DeployedAliases:
         self._names: set[str] = set()
         self._policy: iam.Policy | None = None
 
-    def problems(self, names: Sequence[str]) -> Iterator[str]:
+    def problems(self, names: Sequence[str]) -> Iterator[Problem]:
         """Why a model can't be called so."""
         for number, name in enumerate(names):
             if is_token(name):
-                yield f"aliases[{number}] must be known at synth, got a token"
+                yield Problem("notKnownAtSynth", f"aliases[{number}] must be known at synth, got a token")
                 continue
             try:
                 check_alias(name)
             except ValueError as error:
-                yield f"aliases[{number}]: {error}"
+                yield Problem("invalidAlias", f"aliases[{number}]: {error}")
             if name in self._names or name in names[:number]:
-                yield f"aliases[{number}] must name one model of the store, got {name!r} a second time"
+                yield Problem(
+                    "duplicateAlias", f"aliases[{number}] must name one model of the store, got {name!r} a second time"
+                )
 
     def add(
         self, name: str, model: StoredModel, bucket: s3.IBucket, prefix: str, removal_policy: cdk.RemovalPolicy
@@ -74,16 +77,17 @@ class DeployedAliases:
         return self._policy
 
 
-def alias_pattern_problems(patterns: Sequence[str]) -> Iterator[str]:
+def alias_pattern_problems(patterns: Sequence[str]) -> Iterator[Problem]:
     """Why patterns of aliases in a policy can match none."""
     if not patterns:
-        yield "aliases must not be empty: leave it out to allow all aliases"
+        yield Problem("emptyList", "aliases must not be empty: leave it out to allow all aliases")
     for number, pattern in enumerate(patterns):
         if is_token(pattern) or "${" in pattern:
             continue
         try:
             check_alias(pattern.replace("*", "x").replace("?", "x"))
         except ValueError:
-            yield (
-                f"aliases[{number}] must be a pattern of aliases such as 'churn@prod' or 'tenant_a/*', got {pattern!r}"
+            yield Problem(
+                "invalidAlias",
+                f"aliases[{number}] must be a pattern of aliases such as 'churn@prod' or 'tenant_a/*', got {pattern!r}",
             )

@@ -10,6 +10,7 @@ from cdk_multi_model_endpoint._rules import warnings as advise
 from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from multi_model_endpoint.artifacts import Contents, ModelServer, check_layout
+from multi_model_endpoint.artifacts.findings import Problem
 
 PROGRAM = "SAGEMAKER_PROGRAM"
 
@@ -28,7 +29,7 @@ class ServedModels:
         self._servers: list[ModelServer] = []
         self._instance_types: list[str] = []
 
-    def problems(self, contents: Contents) -> Iterator[str]:
+    def problems(self, contents: Contents) -> Iterator[Problem]:
         """Why a server could not load a model."""
         for server in self._servers:
             yield from check_layout(contents, server).problems
@@ -72,9 +73,7 @@ class ServedModels:
             for name, (_, contents) in self.models.items()
             if name not in self._unchecked
         }
-        raise_if_any(
-            self._store, [f"{name}: {problem}" for name, found in findings.items() for problem in found.problems]
-        )
+        raise_if_any(self._store, [problem.of(name) for name, found in findings.items() for problem in found.problems])
         self._servers.append(server)
         for name, found in findings.items():
             warn(self.models[name][0], found.warnings)

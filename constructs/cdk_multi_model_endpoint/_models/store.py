@@ -27,6 +27,7 @@ from multi_model_endpoint.artifacts import (
     target_model,
 )
 from multi_model_endpoint.artifacts.alias_names import FOLDER
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .approvals import ModelApprovals, approval_problems
 from .asset import packed_in_assembly
@@ -108,18 +109,38 @@ class ModelStore(PlacedConstruct):
             problems += key_problems("bucket", self._place, encryption_key)
             problems += place_problems("encryption_key", self._place, encryption_key.env.region)
         if bucket is not None and encryption_key is not None:
-            problems.append("encryption_key must not be given with bucket: an existing bucket has its own")
+            problems.append(
+                Problem(
+                    "notForExistingBucket",
+                    "encryption_key must not be given with bucket: an existing bucket has its own",
+                )
+            )
         if auto_delete_objects and bucket is not None:
-            problems.append("auto_delete_objects must not be given with bucket: it is not the store's to empty")
+            problems.append(
+                Problem(
+                    "notForExistingBucket",
+                    "auto_delete_objects must not be given with bucket: it is not the store's to empty",
+                )
+            )
         if auto_delete_objects and removal_policy != cdk.RemovalPolicy.DESTROY:
-            problems.append("auto_delete_objects needs removal_policy=RemovalPolicy.DESTROY: else the bucket stays")
+            problems.append(
+                Problem(
+                    "autoDeleteNeedsDestroy",
+                    "auto_delete_objects needs removal_policy=RemovalPolicy.DESTROY: else the bucket stays",
+                )
+            )
         lifecycle = {
             "abort_incomplete_multipart_upload_after": abort_incomplete_multipart_upload_after,
             "noncurrent_version_expiration": noncurrent_version_expiration,
         }
         for argument, duration in lifecycle.items():
             if bucket is not None and duration is not None:
-                problems.append(f"{argument} must not be given with bucket: its owner sets its lifecycle rules")
+                problems.append(
+                    Problem(
+                        "notForExistingBucket",
+                        f"{argument} must not be given with bucket: its owner sets its lifecycle rules",
+                    )
+                )
             problems += days_problems(argument, duration)
         raise_if_any(self, problems)
         self.prefix = prefix if prefix.endswith("/") else f"{prefix}/"
@@ -237,10 +258,10 @@ class ModelStore(PlacedConstruct):
             raise InvalidEndpointError(where, error.problems) from None
         raise_if_any(where, too_many(self, len(found)))
         artifacts: dict[str, Artifact] = {}
-        problems: list[str] = []
+        problems: list[Problem] = []
         for name, packed in packed_in_assembly(self, found).items():
             artifact, own = self._checked(name, packed, check_layout)
-            problems += [f"{name}: {problem}" for problem in own]
+            problems += [problem.of(name) for problem in own]
             if artifact is not None:
                 artifacts[name] = artifact
         raise_if_any(where, problems)
@@ -284,7 +305,12 @@ class ModelStore(PlacedConstruct):
         problems = [*validate.model_name("name", name), *approval_problems(model_package_group, alias)]
         approvals = cast(Construct | None, self.node.try_find_child("Approvals"))
         if approvals is not None and approvals.node.try_find_child(model_package_group) is not None:
-            problems.append(f"model_package_group must be new in this store, got {model_package_group!r} a second time")
+            problems.append(
+                Problem(
+                    "duplicateModelPackageGroup",
+                    f"model_package_group must be new in this store, got {model_package_group!r} a second time",
+                )
+            )
         raise_if_any(self, problems)
         return ModelApprovals(
             approvals or Construct(self, "Approvals"),
@@ -345,11 +371,13 @@ class ModelStore(PlacedConstruct):
 
     def _checked(
         self, name: str, packed: Artifact | InvalidModelError, check: bool
-    ) -> tuple[Artifact | None, Sequence[str]]:
+    ) -> tuple[Artifact | None, Sequence[Problem]]:
         """A model, if it could be packed, and what is wrong with it."""
         problems = [*validate.model_name("name", name)]
         if self._models.node.try_find_child(_construct_id(name)) is not None:
-            problems.append(f"name must be new in this store, got {name!r} a second time")
+            problems.append(
+                Problem("duplicateModelName", f"name must be new in this store, got {name!r} a second time")
+            )
         if isinstance(packed, InvalidModelError):
             return None, [*problems, *packed.problems]
         artifact = packed
@@ -357,8 +385,11 @@ class ModelStore(PlacedConstruct):
         size = artifact.path.stat().st_size
         if size > _COPY_LIMIT:
             problems.append(
-                f"path must pack to at most 5 GiB, the limit of S3's CopyObject, got {size} bytes: upload it with "
-                "'mme push'"
+                Problem(
+                    "modelTooLargeToCopy",
+                    f"path must pack to at most 5 GiB, the limit of S3's CopyObject, got {size} bytes: upload it with "
+                    "'mme push'",
+                )
             )
         if check:
             problems += self._served.problems(artifact.contents)

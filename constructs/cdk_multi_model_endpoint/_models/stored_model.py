@@ -17,6 +17,7 @@ from constructs import Construct, IConstruct, IDependable
 
 from cdk_multi_model_endpoint._rules.errors import warn
 from multi_model_endpoint.artifacts import Artifact, target_model
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 from .asset import packed_asset
 from .functions import log_and_role
@@ -171,16 +172,17 @@ class ModelUploads(Construct):
                 f"add_model was called for more than {_MODELS_ADVISED} models and aliases in this stack, with one "
                 f"resource each: CloudFormation allows 500 resources and 1 MB of template; {_WAYS_BEYOND}"
             )
-            warn(self, [("manyModels", message)])
+            warn(self, [Advice("manyModels", message)])
 
 
-def too_many(scope: Construct, more: int) -> list[str]:
+def too_many(scope: Construct, more: int) -> list[Problem]:
     """What is wrong with that many more models and aliases in a construct's stack, known before any model is read."""
     _, uploads = ModelUploads._find(scope)
     added = 0 if uploads is None else uploads._resources
     if added + more <= _MODELS_MAX:
         return []
-    return [
+    message = (
         f"add_model must be called for at most {_MODELS_MAX} models and aliases in one stack, with one resource each, "
         f"not {added + more}: CloudFormation allows 500 resources; {_WAYS_BEYOND}"
-    ]
+    )
+    return [Problem("tooManyModels", message)]

@@ -19,6 +19,8 @@ from typing import Any, ParamSpec, TypeVar, Union, Unpack, cast, get_args, get_o
 import aws_cdk as cdk
 from constructs import Construct
 
+from multi_model_endpoint.artifacts.findings import Problem
+
 from .errors import InvalidEndpointError
 from .tokens import is_token
 
@@ -53,12 +55,12 @@ def checked_fields(cls: type[C]) -> type[C]:
     return cls
 
 
-def sequence(argument: str, values: object) -> Iterator[str]:
+def sequence(argument: str, values: object) -> Iterator[Problem]:
     """Several values. A string is a sequence, too, of its letters: ``"tenant_a*"`` would allow ``"*"``."""
     if isinstance(values, str):
-        yield f"{argument} must be a list, got the string {values!r}: write [{values!r}]"
+        yield Problem("wrongType", f"{argument} must be a list, got the string {values!r}: write [{values!r}]")
     elif isinstance(values, bytes) or not isinstance(values, Sequence):
-        yield f"{argument} must be a list, got {values!r}"
+        yield Problem("wrongType", f"{argument} must be a list, got {values!r}")
 
 
 def _where(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
@@ -74,7 +76,7 @@ def _where(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
 
 def _problems(
     function: Callable[..., Any], signature: inspect.Signature, arguments: Mapping[str, Any]
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     hints = _hints(function)
     for argument, value in arguments.items():
         hint = hints.get(argument)
@@ -96,7 +98,7 @@ def _hints(annotated: Callable[..., Any]) -> dict[str, Any]:
     return get_type_hints(annotated)
 
 
-def _problem(argument: str, value: object, hint: Any) -> Iterator[str]:
+def _problem(argument: str, value: object, hint: Any) -> Iterator[Problem]:
     """What is wrong with a value, or nothing where the kind is one that jsii or the rules check."""
     alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if value is None and type(None) in alternatives:
@@ -106,23 +108,23 @@ def _problem(argument: str, value: object, hint: Any) -> Iterator[str]:
         yield from _number(argument, value, whole=hint is int)
     elif hint is bool:
         if not isinstance(value, bool):
-            yield f"{argument} must be True or False, got {_said(value)}"
+            yield Problem("wrongType", f"{argument} must be True or False, got {_said(value)}")
     elif hint is str:
         paths = any((get_origin(each) or each) in (os.PathLike, Path) for each in alternatives)
         if not isinstance(value, (str, os.PathLike) if paths else str):
             text = "a string or a path" if paths else "a string"
-            yield f"{argument} must be {text}, got {_said(value)}{_way_out(value, 'string')}"
+            yield Problem("wrongType", f"{argument} must be {text}, got {_said(value)}{_way_out(value, 'string')}")
     elif get_origin(hint) is Sequence:
         wrong = list(sequence(argument, value))
         yield from wrong or _elements(argument, cast(Sequence[object], value), *get_args(hint))
     elif get_origin(hint) is Mapping:
         if not isinstance(value, Mapping):
-            yield f"{argument} must be a mapping such as a dict, got {_said(value)}"
+            yield Problem("wrongType", f"{argument} must be a mapping such as a dict, got {_said(value)}")
     elif isinstance(hint, type) and not _may_be(value, hint):
-        yield f"{argument} must be of the kind {hint.__name__}, got {_said(value)}"
+        yield Problem("wrongType", f"{argument} must be of the kind {hint.__name__}, got {_said(value)}")
 
 
-def _elements(argument: str, values: Sequence[object], hint: Any) -> Iterator[str]:
+def _elements(argument: str, values: Sequence[object], hint: Any) -> Iterator[Problem]:
     for number, value in enumerate(values):
         yield from _problem(f"{argument}[{number}]", value, hint)
 
@@ -136,16 +138,16 @@ def _may_be(value: object, hint: type) -> bool:
     return value is not None and not isinstance(value, _PLAIN)
 
 
-def _number(argument: str, value: object, *, whole: bool) -> Iterator[str]:
+def _number(argument: str, value: object, *, whole: bool) -> Iterator[Problem]:
     kind = "a whole number" if whole else "a number"
     if isinstance(value, (bool, Enum)) or not isinstance(value, (int, float)):
-        yield f"{argument} must be {kind}, got {_said(value)}{_way_out(value, 'number')}"
+        yield Problem("wrongType", f"{argument} must be {kind}, got {_said(value)}{_way_out(value, 'number')}")
     elif is_token(value):
         return
     elif not abs(value) <= sys.float_info.max:
-        yield f"{argument} must be a finite number, got {value}"
+        yield Problem("wrongType", f"{argument} must be a finite number, got {value}")
     elif whole and not isinstance(value, int):
-        yield f"{argument} must be {kind}, got {value}"
+        yield Problem("wrongType", f"{argument} must be {kind}, got {value}")
 
 
 def _way_out(value: object, kind: str) -> str:

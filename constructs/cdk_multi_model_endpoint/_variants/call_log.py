@@ -12,6 +12,7 @@ from aws_cdk import aws_logs as logs
 
 from cdk_multi_model_endpoint._rules.places import Place
 from cdk_multi_model_endpoint._rules.tokens import is_token
+from multi_model_endpoint.artifacts.findings import Advice
 
 # a call whose alias was not found has no target model
 _CALLS = ('filter event = "mme.call" and endpoint = "{}"', "fields coalesce(target_model, alias) as model")
@@ -54,11 +55,11 @@ def call_log_widgets(place: Place, endpoint_name: str, call_log: logs.ILogGroup)
     return [tables[:2], tables[2:]]
 
 
-def call_log_warnings(place: Place, call_log: logs.ILogGroup) -> Iterator[tuple[str, str]]:
+def call_log_warnings(place: Place, call_log: logs.ILogGroup) -> Iterator[Advice]:
     """A warning, with its id, about a log that a dashboard does not simply show."""
     account = call_log.env.account
     if _is_elsewhere(place, account):
-        yield (
+        yield Advice(
             "crossAccountCallLog",
             f"call_log is in account {account}: a dashboard shows it only where CloudWatch's cross-account "
             "observability links that account to the endpoint's",

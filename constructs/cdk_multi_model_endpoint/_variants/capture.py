@@ -14,6 +14,7 @@ from cdk_multi_model_endpoint._models.bucket import key_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
 from cdk_multi_model_endpoint._rules.places import Place
+from multi_model_endpoint.artifacts.findings import Problem
 
 
 @checked_fields
@@ -44,7 +45,7 @@ class DataCapture:
     json_content_types: Sequence[str] = ()
     encryption_key: kms.IKey | None = None
 
-    def _problems(self, place: Place) -> Iterator[str]:
+    def _problems(self, place: Place) -> Iterator[Problem]:
         """What SageMaker would refuse."""
         for key in (self.encryption_key, self.bucket.encryption_key):
             yield from key_problems("data_capture bucket", place, key)
@@ -91,7 +92,7 @@ class CoreDump:
     prefix: str = "core-dumps/"
     encryption_key: kms.IKey | None = None
 
-    def _problems(self, place: Place) -> Iterator[str]:
+    def _problems(self, place: Place) -> Iterator[Problem]:
         """What SageMaker would refuse."""
         for key in (self.encryption_key, self.bucket.encryption_key):
             yield from key_problems("core_dump bucket", place, key)

@@ -17,6 +17,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
 from cdk_multi_model_endpoint._rules.places import place_of
 from cdk_multi_model_endpoint._rules.tokens import is_token
+from multi_model_endpoint.artifacts.findings import Problem
 
 from .call_log import call_log_warnings, call_log_widgets
 from .dashboard import widgets
@@ -60,27 +61,31 @@ class AlarmThresholds:
         """Refuse what makes no alarm."""
         raise_if_any("AlarmThresholds", self._problems())
 
-    def _problems(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[Problem]:
         yield from validate.raised_above("invocation_5xx_ratio", self.invocation_5xx_ratio, 1)
         yield from validate.raised_above("disk_utilization_percent", self.disk_utilization_percent, 100)
         yield from validate.raised_above("model_unloads", self.model_unloads)
         hits = self.model_cache_hit_ratio
         if hits is not None and not is_token(hits) and not 0 < hits <= 1:
-            yield (
+            yield Problem(
+                "outOfRange",
                 f"model_cache_hit_ratio must be above 0 and at most 1, got {hits}: the alarm is raised below it; None "
-                "leaves it out"
+                "leaves it out",
             )
         for argument in ("model_latency", "model_loading_wait_time"):
             duration: cdk.Duration | None = getattr(self, argument)
             if duration is None:
                 continue
             if duration.is_unresolved():
-                yield (
+                yield Problem(
+                    "notKnownAtSynth",
                     f"{argument} must be known at synth, got a token, which CloudFormation can't multiply: leave it "
-                    f"out by None, and make an alarm of the variant's metric_{argument}, in microseconds"
+                    f"out by None, and make an alarm of the variant's metric_{argument}, in microseconds",
                 )
             elif not duration.to_milliseconds() > 0:
-                yield f"{argument} must be above 0, got {duration.to_milliseconds()} milliseconds"
+                yield Problem(
+                    "outOfRange", f"{argument} must be above 0, got {duration.to_milliseconds()} milliseconds"
+                )
 
 
 class EndpointMonitoring(Construct):

@@ -17,6 +17,7 @@ from cdk_multi_model_endpoint._rules.errors import raise_if_any
 from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.tokens import is_token
 from cdk_multi_model_endpoint._rules.units import seconds_problems
+from multi_model_endpoint.artifacts.findings import Problem
 from multi_model_endpoint.instances import instance_types
 
 from .metrics import VariantMetrics
@@ -120,7 +121,7 @@ class ScalableInstanceCount(Construct):
             *_positive("max_requests_per_second", max_requests_per_second),
         ]
         if not is_token(safety_factor) and not 0 < safety_factor <= 1:
-            problems.append(f"safety_factor must be above 0 and at most 1, got {safety_factor}")
+            problems.append(Problem("outOfRange", f"safety_factor must be above 0 and at most 1, got {safety_factor}"))
         raise_if_any(self, [*problems, *_cooldowns(options), *self._tracked_already("Invocations")])
         appscaling.TargetTrackingScalingPolicy(
             self,
@@ -280,9 +281,19 @@ class ScalableInstanceCount(Construct):
         """
         problems = list(validate.capacity(min_capacity, max_capacity))
         if min_capacity is None and max_capacity is None:
-            problems.append("min_capacity or max_capacity must be given: a schedule changes one or both")
+            problems.append(
+                Problem(
+                    "scheduleWithoutCapacity",
+                    "min_capacity or max_capacity must be given: a schedule changes one or both",
+                )
+            )
         if any(action.scheduled_action_name == construct_id for action in self._schedules):
-            problems.append(f"construct_id must be new among the schedules, got {construct_id!r} a second time")
+            problems.append(
+                Problem(
+                    "duplicateSchedule",
+                    f"construct_id must be new among the schedules, got {construct_id!r} a second time",
+                )
+            )
         raise_if_any(self, problems)
         self._schedules.append(
             appscaling.CfnScalableTarget.ScheduledActionProperty(
@@ -315,10 +326,12 @@ class ScalableInstanceCount(Construct):
         raise_if_any(self, problems)
         self.scale_to_track_metric(construct_id, metric=metric, target_value=percent * cores, **options)
 
-    def _tracked_already(self, what: str, name: str | None = None) -> Iterator[str]:
+    def _tracked_already(self, what: str, name: str | None = None) -> Iterator[Problem]:
         """Whether another policy tracks a metric: AWS takes one per metric."""
         if what in self._tracked:
-            yield f"a variant has one policy per metric, got a second one on {name or what}"
+            yield Problem(
+                "metricTrackedTwice", f"a variant has one policy per metric, got a second one on {name or what}"
+            )
         self._tracked.add(what)
 
     def _cores(self, kind: Literal["vCPUs", "GPUs"]) -> int:
@@ -327,28 +340,29 @@ class ScalableInstanceCount(Construct):
         cores = None if known is None else known.vcpus if kind == "vCPUs" else known.gpus
         if not cores:
             reason = f"has no {kind}" if cores == 0 else f"has a number of {kind} that this library does not know"
-            raise_if_any(
-                self,
-                [
-                    f"instance_type {self._instance_type!r} {reason}: use scale_to_track_metric, and give the target "
-                    f"in percent of one of the {kind}"
-                ],
+            message = (
+                f"instance_type {self._instance_type!r} {reason}: use scale_to_track_metric, and give the target in "
+                f"percent of one of the {kind}"
             )
+            raise_if_any(self, [Problem("coresUnknown", message)])
         assert cores is not None
         return cores
 
 
-def _cooldowns(options: TrackingOptions) -> Iterator[str]:
+def _cooldowns(options: TrackingOptions) -> Iterator[Problem]:
     yield from seconds_problems("scale_in_cooldown", options.get("scale_in_cooldown"), 0, 2**31 - 1)
     yield from seconds_problems("scale_out_cooldown", options.get("scale_out_cooldown"), 0, 2**31 - 1)
 
 
-def _known(argument: str, value: float, way_out: str) -> Iterator[str]:
+def _known(argument: str, value: float, way_out: str) -> Iterator[Problem]:
     """Whether a number can be calculated with: CloudFormation has no arithmetic."""
     if is_token(value):
-        yield f"{argument} must be known at synth, got a token, which CloudFormation can't multiply: {way_out}"
+        yield Problem(
+            "notKnownAtSynth",
+            f"{argument} must be known at synth, got a token, which CloudFormation can't multiply: {way_out}",
+        )
 
 
-def _positive(argument: str, value: float) -> Iterator[str]:
+def _positive(argument: str, value: float) -> Iterator[Problem]:
     if not is_token(value) and not value > 0:
-        yield f"{argument} must be above 0, got {value}"
+        yield Problem("outOfRange", f"{argument} must be above 0, got {value}")

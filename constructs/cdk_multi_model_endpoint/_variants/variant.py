@@ -19,6 +19,7 @@ from cdk_multi_model_endpoint._rules.kinds import checked
 from cdk_multi_model_endpoint._rules.places import Place
 from cdk_multi_model_endpoint._rules.tokens import digest, identity, is_token
 from cdk_multi_model_endpoint._rules.units import gibibytes, gibibytes_problems, seconds, seconds_problems
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 from .capture import CoreDump
 from .metrics import VariantMetrics
@@ -61,7 +62,7 @@ class Variant:
         """The name as a part of construct ids, which can't have tokens."""
         return digest([identity(scope, self.variant_name)]) if is_token(self.variant_name) else self.variant_name
 
-    def problems(self, place: Place, image: InferenceImage) -> Iterator[str]:
+    def problems(self, place: Place, image: InferenceImage) -> Iterator[Problem]:
         """What SageMaker would refuse."""
         yield from validate.name("variant_name", self.variant_name)
         yield from validate.instance_type("instance_type", self.instance_type)
@@ -76,7 +77,7 @@ class Variant:
         if (core_dump := self.options.get("core_dump")) is not None:
             yield from core_dump._problems(place)
 
-    def warnings(self, image: InferenceImage, image_uri: str) -> Iterator[tuple[str, str]]:
+    def warnings(self, image: InferenceImage, image_uri: str) -> Iterator[Advice]:
         """What AWS advises against, with the ids to acknowledge it by."""
         yield from advise.instance_count("initial_instance_count", self.initial_instance_count)
         yield from advise.instance_type("instance_type", self.instance_type)
@@ -173,7 +174,10 @@ class ProductionVariant(VariantMetrics):
         problems += validate.capacity_around("initial_instance_count", initial, minimum, max_capacity)
         if self._scaling is not None:
             problems.append(
-                f"auto_scale_instance_count can be called once per variant, got {self.variant_name!r} again"
+                Problem(
+                    "scaledTwice",
+                    f"auto_scale_instance_count can be called once per variant, got {self.variant_name!r} again",
+                )
             )
         raise_if_any(self._scope, problems)
         self._scaling = ScalableInstanceCount(

@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from .errors import InvalidModelError, reading
+from .errors import InvalidModelError, invalid, reading
 from .file import UnchangedFile
+from .findings import Problem
 from .members import MAX_MEMBERS, folders_above, member_problem, name_problem
 from .progress import Step
 from .unzip import unzipped
@@ -101,7 +102,7 @@ def find(path: Path) -> Found:
             stats[""] = path.stat()
         else:
             state = "which is neither" if exists else "which does not exist"
-            raise InvalidModelError([f"path must be a model's directory or .tar.gz file, got '{path}', {state}"])
+            raise invalid("notAModel", f"path must be a model's directory or .tar.gz file, got '{path}', {state}")
     files = sorted((name, *_seen(found)) for name, found in stats.items())
     folders = sorted(member.name for member in members if not member.open) if is_dir else []
     return Found(
@@ -142,19 +143,31 @@ def _checked(path: Path, found: list[Member]) -> list[Member]:
     found.sort(key=lambda member: member.name)
     files = [member for member in found if member.open]
     if not files:
-        raise InvalidModelError([f"path must hold a model, got '{path}', which has no files"])
+        raise invalid("emptyModel", f"path must hold a model, got '{path}', which has no files")
     problems = []
     folders = {folder for member in found for folder in folders_above(member.name)}
     folders.update(member.name for member in found if not member.open)
     if clashing := [file.name for file in files if file.name in folders]:
-        problems.append(f"path must not hold a file and a folder of one name, got {_some(clashing)} in '{path}'")
+        problems.append(
+            Problem(
+                "fileNamedLikeFolder",
+                f"path must not hold a file and a folder of one name, got {_some(clashing)} in '{path}'",
+            )
+        )
     if empty := [file.name for file in files if not file.size and file.name.endswith(_NEVER_EMPTY)]:
-        problems.append(f"path must hold a model, got {_some(empty)} without content in '{path}': write it again")
+        problems.append(
+            Problem(
+                "emptyModel", f"path must hold a model, got {_some(empty)} without content in '{path}': write it again"
+            )
+        )
     elif not any(file.size for file in files):
-        problems.append(f"path must hold a model, got '{path}', whose files are all empty")
+        problems.append(Problem("emptyModel", f"path must hold a model, got '{path}', whose files are all empty"))
     if pointers := [file.name for file in files if _is_pointer(file)]:
         problems.append(
-            f"path must hold files, got Git LFS's pointers {_some(pointers)} in '{path}': run 'git lfs pull'"
+            Problem(
+                "gitLfsPointer",
+                f"path must hold files, got Git LFS's pointers {_some(pointers)} in '{path}': run 'git lfs pull'",
+            )
         )
     if problems:
         raise InvalidModelError(problems)
@@ -162,7 +175,7 @@ def _checked(path: Path, found: list[Member]) -> list[Member]:
 
 
 def _too_many(path: Path) -> InvalidModelError:
-    return InvalidModelError([f"path must hold at most {MAX_MEMBERS} files and folders, got more in '{path}'"])
+    return invalid("tooManyFiles", f"path must hold at most {MAX_MEMBERS} files and folders, got more in '{path}'")
 
 
 def _is_pointer(file: Member) -> bool:
@@ -187,7 +200,7 @@ def _walk(root: str, stats: dict[str, os.stat_result]) -> Iterator[Member]:
         folders[:] = [name for name in folders if name not in IGNORED]
         for name in folders:
             if os.path.islink(path := os.path.join(folder, name)):
-                raise InvalidModelError([f"path must hold files, got the linked folder {path!r}: copy it"])
+                raise invalid("notPlainFiles", f"path must hold files, got the linked folder {path!r}: copy it")
         kept = [name for name in files if name not in IGNORED]
         for file in kept:
             found = _plain_file(path := os.path.join(folder, file))
@@ -207,14 +220,14 @@ def _plain_file(path: str) -> os.stat_result:
             raise
         found = None  # a link to nothing, or to itself
     if found is None or not stat.S_ISREG(found.st_mode):
-        raise InvalidModelError([f"path must hold plain files, got {path!r}: remove it, or mend the link"])
+        raise invalid("notPlainFiles", f"path must hold plain files, got {path!r}: remove it, or mend the link")
     return found
 
 
 def _named(path: str, root: str) -> str:
     name = path[len(root) :].lstrip(os.sep).replace(os.sep, "/")
     if problem := name_problem(name):
-        raise InvalidModelError([f"path must hold files that can be unpacked, got {path!r}, which {problem}"])
+        raise invalid("notPlainFiles", f"path must hold files that can be unpacked, got {path!r}, which {problem}")
     return name
 
 
@@ -227,8 +240,9 @@ def _archived(path: Path, archive: tarfile.TarFile) -> Iterator[Member]:
     folders: set[str] = set()
     for count, info in enumerate(archive, 1):
         if problem := member_problem(info):
-            raise InvalidModelError(
-                [f"path must be an archive of plain files, got {info.name!r} in '{path}', which {problem}"]
+            raise invalid(
+                "notPlainFiles",
+                f"path must be an archive of plain files, got {info.name!r} in '{path}', which {problem}",
             )
         if count > MAX_MEMBERS:
             raise _too_many(path)
@@ -237,8 +251,8 @@ def _archived(path: Path, archive: tarfile.TarFile) -> Iterator[Member]:
             folders.add(str(name))
             continue
         if str(name) in files:
-            raise InvalidModelError(
-                [f"path must be an archive without duplicates, got {info.name!r} twice in '{path}'"]
+            raise invalid(
+                "duplicateFile", f"path must be an archive without duplicates, got {info.name!r} twice in '{path}'"
             )
         files.add(str(name))
         yield Member(str(name), info.size, bool(info.mode & 0o100), partial(_content, archive, info))

@@ -7,17 +7,24 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from .findings import Problem
+
 
 class InvalidModelError(ValueError):
     """Something that can't be a model.
 
     Attributes:
-        problems: One message per problem.
+        problems: One message per problem, each with its ``rule``.
     """
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(self.problems))
+
+
+def invalid(rule: str, message: str) -> InvalidModelError:
+    """The error with a single problem."""
+    return InvalidModelError([Problem(rule, message)])
 
 
 @contextmanager
@@ -27,7 +34,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         problem = f"path must be readable, got {os.fspath(error.filename or path)!r}: {error.strerror or error}"
-        raise InvalidModelError([problem]) from error
+        raise invalid("pathUnreadable", problem) from error
 
 
 @contextmanager
@@ -39,4 +46,4 @@ def writing(folder: str | os.PathLike[str] | None = None) -> Iterator[None]:
         where = tempfile.gettempdir() if folder is None else os.fspath(folder)
         way_out = ", or set TMPDIR to another folder" if folder is None else ""
         problem = f"path can't be packed in {where!r}: {error.strerror or error}; free space there{way_out}"
-        raise InvalidModelError([problem]) from error
+        raise invalid("noSpaceToPack", problem) from error

@@ -6,7 +6,7 @@ import io
 import os
 from types import TracebackType
 
-from .errors import InvalidModelError, reading
+from .errors import invalid, reading
 
 
 class UnchangedFile(io.FileIO):
@@ -45,6 +45,7 @@ class UnchangedFile(io.FileIO):
             self._refuse()
 
     def _refuse(self) -> None:
-        raise InvalidModelError(
-            [f"path must not change while it is packed, got {self._path!r}, which did: wait until it is written"]
+        raise invalid(
+            "changedWhilePacked",
+            f"path must not change while it is packed, got {self._path!r}, which did: wait until it is written",
         )

@@ -44,16 +44,20 @@ def _xgboost(contents: Contents, _: str | None, findings: Findings) -> None:
     models = [name for name in _at_root(contents) if not name.startswith(".")]
     if not models:
         findings.problem(
-            f"path must hold the booster as a file at its root, 'xgboost-model', got {_shown(contents)}: move it there"
+            "xgboostModelMissing",
+            f"path must hold the booster as a file at its root, 'xgboost-model', got {_shown(contents)}: move it there",
         )
     for name in models:
         if name.endswith(_NO_XGBOOST_MODEL):
             findings.problem(
+                "xgboostNotABooster",
                 f"path must hold nothing but boosters at its root, since the XGBoost container loads every file there "
-                f"as one, got '{name}': move it to a sub-folder"
+                f"as one, got '{name}': move it to a sub-folder",
             )
         elif name in contents.empty:
-            findings.problem(f"path must hold boosters at its root, got '{name}' without content: write it again")
+            findings.problem(
+                "emptyModel", f"path must hold boosters at its root, got '{name}' without content: write it again"
+            )
     if len(models) > 1:
         findings.warn(
             "xgboostSeveralModels",
@@ -97,7 +101,7 @@ def _pytorch(contents: Contents, program: str | None, findings: Findings) -> Non
     if len(others) == 1:
         findings.warn("pytorchModelName", f"{message}: rename '{others[0]}', not every container's version finds it")
     else:
-        findings.problem(f"{message}: add one of them")
+        findings.problem("pytorchModelMissing", f"{message}: add one of them")
 
 
 def _tensorflow(contents: Contents, program: str | None, findings: Findings) -> None:
@@ -114,8 +118,9 @@ def _tensorflow(contents: Contents, program: str | None, findings: Findings) -> 
             else "export it with tf.saved_model.save(model, '…/1')"
         )
         findings.problem(
+            "tensorflowModelMissing",
             "path must hold a version folder with a SavedModel at its root, '1/saved_model.pb', got "
-            f"{_shown(contents)}: {way_out}"
+            f"{_shown(contents)}: {way_out}",
         )
     if program is not None and f"code/{program}" in contents.files:
         findings.warn(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from .findings import Problem
+
 DIGEST_LENGTH = 8
 OBJECT_KEY_MAX = 1024
 
@@ -20,20 +22,30 @@ def target_model(name: str, digest: str) -> str:
     return f"{name}-{digest[:DIGEST_LENGTH]}.tar.gz"
 
 
-def model_name_problems(argument: str, value: str) -> Iterator[str]:
+def model_name_problems(argument: str, value: str) -> Iterator[Problem]:
     """What is wrong with a name relative to the prefix, without what is added to make it a ``TargetModel``."""
     if not TARGET_MODEL_PATTERN.fullmatch(value):
-        yield f"{argument} must be printable ASCII characters that don't start with a blank, got {value!r}"
+        yield Problem(
+            "invalidModelName",
+            f"{argument} must be printable ASCII characters that don't start with a blank, got {value!r}",
+        )
     elif any(part in ("", ".", "..") for part in value.split("/")):
-        yield f"{argument} must be a relative path such as 'resnet' or 'tenant_a/resnet', got {value!r}"
+        yield Problem(
+            "invalidModelName",
+            f"{argument} must be a relative path such as 'resnet' or 'tenant_a/resnet', got {value!r}",
+        )
     elif value.endswith(".tar.gz"):
-        yield f"{argument} must not end in '.tar.gz', got {value!r}: the archive's name is made from it and its content"
+        yield Problem(
+            "invalidModelName",
+            f"{argument} must not end in '.tar.gz', got {value!r}: the archive's name is made from it and its content",
+        )
 
 
-def object_key_problems(argument: str, length: int) -> Iterator[str]:
+def object_key_problems(argument: str, length: int) -> Iterator[Problem]:
     """Whether the key of a model's object is one that S3 and ``TargetModel`` take."""
     if length > OBJECT_KEY_MAX:
-        yield (
+        yield Problem(
+            "urlTooLong",
             f"{argument} must leave the object's key, '{{prefix}}{{name}}-{{hash}}.tar.gz', at most {OBJECT_KEY_MAX} "
-            f"characters, got {length}"
+            f"characters, got {length}",
         )

@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 from . import gzipped
 from .archive import Contents, Found, Member, contents_of, find, opened
-from .errors import InvalidModelError, writing
+from .errors import invalid, writing
 from .memory import Read, Remembered, recall, remember
 from .progress import Step, no_step
 
@@ -168,8 +168,9 @@ def _pack(found: Found, target: Path, step: Step) -> Read:
 def _copy(found: Found, target: Path) -> None:
     shutil.copyfile(found.path, target)
     if find(found.path).state != found.state:
-        raise InvalidModelError(
-            [f"path must not change while it is packed, got '{found.path}', which did: wait until it is written"]
+        raise invalid(
+            "changedWhilePacked",
+            f"path must not change while it is packed, got '{found.path}', which did: wait until it is written",
         )
 
 

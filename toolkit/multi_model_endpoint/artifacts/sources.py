@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from .archive import IGNORED
-from .errors import InvalidModelError, reading
+from .errors import InvalidModelError, invalid, reading
+from .findings import Problem
 
 _ARCHIVES = (".tar.gz", ".tgz")
 
@@ -31,14 +32,18 @@ def models_in(directory: str | os.PathLike[str], folder: str | None = None) -> d
 
 def _found(root: Path, folder: str | None) -> dict[str, Path]:
     if not root.is_dir():
-        raise InvalidModelError([f"directory must be a folder of models, got '{root}', which is none"])
+        raise invalid("noModels", f"directory must be a folder of models, got '{root}', which is none")
     found: dict[str, Path] = {}
     problems = []
     for path in sorted(root.iterdir()):
         if path.name.startswith(".") or path.name in IGNORED:
             continue
         if not path.exists():
-            problems.append(f"directory must hold models, got the broken link {str(path)!r}: remove or mend it")
+            problems.append(
+                Problem(
+                    "notPlainFiles", f"directory must hold models, got the broken link {str(path)!r}: remove or mend it"
+                )
+            )
             continue
         name = model_name_of(path)
         if name is None:
@@ -47,12 +52,20 @@ def _found(root: Path, folder: str | None) -> dict[str, Path]:
             name = f"{folder.strip('/')}/{name}"
         if name in found:
             problems.append(
-                f"directory must hold one model of a name, got '{found[name].name}' and '{path.name}' in '{root}': "
-                "rename one"
+                Problem(
+                    "duplicateModelName",
+                    f"directory must hold one model of a name, got '{found[name].name}' and '{path.name}' in '{root}': "
+                    "rename one",
+                )
             )
         found.setdefault(name, path)
     if not found and not problems:
-        problems.append(f"directory must hold a sub-folder or .tar.gz file per model, got '{root}', which has neither")
+        problems.append(
+            Problem(
+                "noModels",
+                f"directory must hold a sub-folder or .tar.gz file per model, got '{root}', which has neither",
+            )
+        )
     if problems:
         raise InvalidModelError(problems)
     return dict(sorted(found.items()))

@@ -50,7 +50,8 @@ def check_triton(contents: Contents, findings: Findings) -> None:
         return
     if not folders or (all(_is_version(folder) for folder in folders)):
         findings.problem(
-            f"path must hold '{CONFIG}' at its root, or one model's folder with it, got neither: add '{CONFIG}'"
+            "tritonConfigMissing",
+            f"path must hold '{CONFIG}' at its root, or one model's folder with it, got neither: add '{CONFIG}'",
         )
         return
     models = {folder: _Model(folder, contents, findings) for folder in folders}
@@ -78,7 +79,9 @@ class _Model:
             self.config = parse((text or b"").decode())
         except (TextFormatError, UnicodeDecodeError) as error:
             self.readable = False
-            self.findings.problem(f"'{self.path(CONFIG)}' must be a Triton model configuration, {error}")
+            self.findings.problem(
+                "tritonConfigInvalid", f"'{self.path(CONFIG)}' must be a Triton model configuration, {error}"
+            )
 
     def path(self, name: str) -> str:
         return f"{self.folder}/{name}" if self.folder else name
@@ -121,13 +124,15 @@ def _ensemble(models: dict[str, _Model], findings: Findings) -> str | None:
     if len(declared) != 1:
         got = f"{' and '.join(declared)} are" if declared else "none is"
         findings.problem(
+            "tritonEnsembleUnclear",
             f"path must hold one model's folder, or several of which exactly one has 'platform: \"ensemble\"', got "
-            f"{names}, of which {got}: add each other model under a name of its own"
+            f"{names}, of which {got}: add each other model under a name of its own",
         )
     else:
         findings.problem(
+            "tritonEnsembleUnclear",
             f"'{models[declared[0]].path(CONFIG)}' must say 'platform: \"ensemble\"' in these very characters, and no "
-            "other model's: Triton's SageMaker front-end searches for that text, comments included"
+            "other model's: Triton's SageMaker front-end searches for that text, comments included",
         )
     return None
 
@@ -142,7 +147,7 @@ def _check_model(model: _Model, *, served: bool, siblings: Collection[str]) -> N
         if problem.unknown:
             findings.warn("tritonUnknownField", f"{message}: it is misspelt, or newer than this library")
         else:
-            findings.problem(message)
+            findings.problem("tritonConfigInvalid", message)
     if any(not problem.unknown for problem in problems):
         return
     _check_name(model, served)
@@ -150,13 +155,16 @@ def _check_model(model: _Model, *, served: bool, siblings: Collection[str]) -> N
     if platform == "ensemble":
         _check_steps(model, siblings)
     elif last(model.config, "ensemble_scheduling") is not None:
-        findings.problem(f"'{model.path(CONFIG)}' must have platform \"ensemble\" for its ensemble_scheduling")
+        findings.problem(
+            "tritonEnsembleSteps", f"'{model.path(CONFIG)}' must have platform \"ensemble\" for its ensemble_scheduling"
+        )
     backend = model.text("backend")
     expected = _PLATFORM_BACKENDS.get(platform)
     if backend and expected and backend != expected:
         findings.problem(
+            "tritonBackendConflict",
             f"'{model.path(CONFIG)}' must have one of platform and backend, got platform {platform!r}, which is of the "
-            f"backend {expected!r}, with backend {backend!r}: leave platform out"
+            f"backend {expected!r}, with backend {backend!r}: leave platform out",
         )
     _check_versions(model, backend or expected or "", platform)
 
@@ -173,7 +181,8 @@ def _check_name(model: _Model, served: bool) -> None:
         )
     else:
         model.findings.problem(
-            f"'{model.path(CONFIG)}' must have the name of its folder, {model.folder!r}, got {name!r}: leave it out"
+            "tritonFolderName",
+            f"'{model.path(CONFIG)}' must have the name of its folder, {model.folder!r}, got {name!r}: leave it out",
         )
 
 
@@ -181,7 +190,9 @@ def _check_steps(model: _Model, siblings: Collection[str]) -> None:
     scheduling = last(model.config, "ensemble_scheduling")
     steps = [each.value for each in scheduling.fields if each.name == "step"] if isinstance(scheduling, Message) else []
     if not steps:
-        model.findings.problem(f"'{model.path(CONFIG)}' must have the steps of the ensemble, ensemble_scheduling")
+        model.findings.problem(
+            "tritonEnsembleSteps", f"'{model.path(CONFIG)}' must have the steps of the ensemble, ensemble_scheduling"
+        )
     names = dict.fromkeys(last(step, "model_name") for step in steps if isinstance(step, Message))
     for name in names:
         step = name.decode(errors="replace") if isinstance(name, bytes) else ""
@@ -189,7 +200,8 @@ def _check_steps(model: _Model, siblings: Collection[str]) -> None:
             continue
         where = f"'{step}/{CONFIG}' beside the ensemble's folder" if model.folder else "a folder beside the ensemble's"
         model.findings.problem(
-            f"'{model.path(CONFIG)}' must have steps that are in the archive, got model_name {step!r}: add {where}"
+            "tritonEnsembleSteps",
+            f"'{model.path(CONFIG)}' must have steps that are in the archive, got model_name {step!r}: add {where}",
         )
 
 
@@ -203,14 +215,17 @@ def _check_versions(model: _Model, backend: str, platform: str) -> None:
     if not model.versions:
         folders = [name for name in model.below if "/" in name]
         got = f", got '{folders[0].split('/')[0]}'" if folders else ""
-        findings.problem(f"path must hold a numeric version folder, '{example}'{got}: name it by its number")
+        findings.problem(
+            "tritonVersionMissing", f"path must hold a numeric version folder, '{example}'{got}: name it by its number"
+        )
         return
     served = _served(model)
     missing = [version for version in served if version not in model.versions]
     if missing:
         findings.problem(
+            "tritonVersionMissing",
             f"'{model.path(CONFIG)}' must serve versions that are in the archive, got {missing[0]} in version_policy: "
-            f"add '{model.path(f'{missing[0]}/')}'"
+            f"add '{model.path(f'{missing[0]}/')}'",
         )
     if platform == "ensemble" or last(model.config, "cc_model_filenames") is not None:
         return
@@ -220,12 +235,15 @@ def _check_versions(model: _Model, backend: str, platform: str) -> None:
     for version in served:
         if expected and version in model.versions and not any(model.has(f"{version}/{name}") for name in expected):
             findings.problem(
+                "tritonModelFileMissing",
                 f"path must hold '{model.path(f'{version}/{expected[0]}')}' for the backend {backend!r}: add it, or "
-                "name the file that there is in default_model_filename"
+                "name the file that there is in default_model_filename",
             )
         for name in expected:
             if model.path(f"{version}/{name}") in model.contents.empty:
-                findings.problem(f"path must hold a model, got '{model.path(f'{version}/{name}')}' without content")
+                findings.problem(
+                    "emptyModel", f"path must hold a model, got '{model.path(f'{version}/{name}')}' without content"
+                )
 
 
 def _check_completed(model: _Model, served: list[int]) -> None:
@@ -237,9 +255,11 @@ def _check_completed(model: _Model, served: list[int]) -> None:
                 "tritonNoConfig", f"path holds no '{config}': Triton completes it where the backend can; add it"
             )
     elif model.configured:
-        model.findings.problem(f"'{config}' must have a backend, such as 'backend: \"python\"'")
+        model.findings.problem("tritonBackendMissing", f"'{config}' must have a backend, such as 'backend: \"python\"'")
     else:
-        model.findings.problem(f"path must hold '{config}', got a model's folder without it: add it")
+        model.findings.problem(
+            "tritonConfigMissing", f"path must hold '{config}', got a model's folder without it: add it"
+        )
 
 
 def _served(model: _Model) -> list[int]:

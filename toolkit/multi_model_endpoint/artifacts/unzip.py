@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from . import gzipped
-from .errors import InvalidModelError, reading
+from .errors import InvalidModelError, invalid, reading
 from .members import MAX_BYTES, MAX_HEADER
 from .progress import Step
 
@@ -46,7 +46,7 @@ def unzipped(path: Path, step: Step) -> Iterator[tuple[tarfile.TarFile, str]]:
             *(gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError),
             *(OverflowError, ValueError, RecursionError),
         ) as error:
-            raise InvalidModelError([f"path must be a gzipped tar archive, got '{path}': {error}"]) from error
+            raise invalid("notAnArchive", f"path must be a gzipped tar archive, got '{path}': {error}") from error
 
 
 def _unzip(path: Path, plain: IO[bytes], step: Step) -> str:
@@ -63,7 +63,9 @@ def _unzip(path: Path, plain: IO[bytes], step: Step) -> str:
             digest.update(data)
             plain.write(data)
             if plain.tell() > limit:
-                raise InvalidModelError([f"path must unzip to at most {limit} bytes, got '{path}', which goes on"])
+                raise invalid(
+                    "archiveTooLarge", f"path must unzip to at most {limit} bytes, got '{path}', which goes on"
+                )
     return digest.hexdigest()
 
 

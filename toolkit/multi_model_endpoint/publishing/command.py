@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from multi_model_endpoint.aliases import Aliases, check_alias
 from multi_model_endpoint.artifacts import InvalidModelError, packed
+from multi_model_endpoint.artifacts.errors import invalid
 from multi_model_endpoint.registries import fetched, is_mlflow
 from multi_model_endpoint.store_url import StoreUrl
 
@@ -225,8 +226,9 @@ class _Progress(Progress):
         try:
             with packed(model.source, step) as artifact:
                 if artifact.digest != model.digest:
-                    raise InvalidModelError(
-                        [f"'{model.source}' has changed since it was checked: wait until it is written, and push again"]
+                    raise invalid(
+                        "changedWhilePacked",
+                        f"'{model.source}' has changed since it was checked: wait until it is written, and push again",
                     )
                 size = artifact.path.stat().st_size
                 self.update(task, description=model.target_model, completed=0, total=size)

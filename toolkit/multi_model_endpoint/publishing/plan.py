@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from multi_model_endpoint.artifacts import (
     object_key_problems,
     target_model,
 )
+from multi_model_endpoint.artifacts.errors import invalid
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 from multi_model_endpoint.artifacts.sources import model_name_of
 from multi_model_endpoint.store_url import StoreUrl
 
@@ -46,7 +48,7 @@ def find_sources(sources: Sequence[Path], *, name: str | None, folder: str | Non
         InvalidModelError: If a source has no model, or two have the same name.
     """
     found: dict[str, Path] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for source in sources:
         try:
             models = models_in(source, folder) if each else _single(source, name, folder)
@@ -55,7 +57,12 @@ def find_sources(sources: Sequence[Path], *, name: str | None, folder: str | Non
             continue
         for model_name, path in models.items():
             if model_name in found:
-                problems.append(f"{model_name}: got both '{found[model_name]}' and '{path}': give them other names")
+                problems.append(
+                    Problem(
+                        "duplicateModelName",
+                        f"{model_name}: got both '{found[model_name]}' and '{path}': give them other names",
+                    )
+                )
             found.setdefault(model_name, path)
     if problems:
         raise InvalidModelError(problems)
@@ -64,7 +71,7 @@ def find_sources(sources: Sequence[Path], *, name: str | None, folder: str | Non
 
 def plan(
     models: dict[str, Path], destination: StoreUrl, family: Callable[[Path], str | None]
-) -> tuple[list[Planned], list[str]]:
+) -> tuple[list[Planned], list[Advice]]:
     """Check all models and name them by content.
 
     Args:
@@ -79,19 +86,19 @@ def plan(
         InvalidModelError: With what is wrong with any of them.
     """
     planned: list[Planned] = []
-    warnings: list[str] = []
-    problems: list[str] = []
+    warnings: list[Advice] = []
+    problems: list[Problem] = []
     for name, inspected in each("reading models", models, inspect).items():
         own = [*model_name_problems("name", name)]
         if isinstance(inspected, InvalidModelError):
-            problems += _named(name, [*own, *inspected.problems])
+            problems += [problem.of(name) for problem in (*own, *inspected.problems)]
             continue
         digest, contents = inspected
         target = target_model(name, digest)
         own += object_key_problems("name", len(destination.prefix) + len(target))
         findings = check_layout(contents, ModelServer(family(models[name])))
-        problems += _named(name, [*own, *findings.problems])
-        warnings += _named(name, [message for _, message in findings.warnings])
+        problems += [problem.of(name) for problem in (*own, *findings.problems)]
+        warnings += [warning.of(name) for warning in findings.warnings]
         planned.append(Planned(models[name], target, digest, contents.size))
     if problems:
         raise InvalidModelError(problems)
@@ -102,9 +109,5 @@ def _single(source: Path, name: str | None, folder: str | None) -> dict[str, Pat
     # Not Path.resolve, which raises at a link to itself
     named = name or model_name_of(Path(os.path.realpath(source)))
     if named is None:
-        raise InvalidModelError([f"SOURCE must be a model's directory or .tar.gz file, got '{source}'"])
+        raise invalid("notAModel", f"SOURCE must be a model's directory or .tar.gz file, got '{source}'")
     return {f"{folder.strip('/')}/{named}" if folder else named: source}
-
-
-def _named(name: str, messages: Iterable[str]) -> list[str]:
-    return [f"{name}: {message}" for message in messages]

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from multi_model_endpoint.artifacts import InvalidModelError
+from multi_model_endpoint.artifacts.errors import invalid
+from multi_model_endpoint.artifacts.findings import Advice
 
 from .packers import PACKERS, MlflowModel
 
@@ -35,7 +37,7 @@ class Fetched:
 
     path: Path
     framework: str
-    warnings: list[str]
+    warnings: list[Advice]
 
 
 def is_mlflow(source: str) -> bool:
@@ -69,19 +71,18 @@ def fetched(source: str, framework: str | None) -> Iterator[Fetched]:
         if framework is None or pack is None or flavor not in model.flavors:
             kinds = ", ".join(f"{name} (from {needed})" for name, (needed, _) in PACKERS.items())
             wanted = f" for {framework}" if framework else ""
-            raise InvalidModelError(
-                [
-                    f"{source} can't be packed{wanted}, got a model with the flavours {', '.join(model.flavors)}: "
-                    f"--framework can be {kinds}"
-                ]
+            raise invalid(
+                "mlflowNotPackable",
+                f"{source} can't be packed{wanted}, got a model with the flavours {', '.join(model.flavors)}: "
+                f"--framework can be {kinds}",
             )
         target = Path(folder, "packed", _name(uri))
         target.mkdir(parents=True)
         try:
             warnings = pack(model, target)
         except InvalidModelError as error:
-            raise InvalidModelError(f"{source}: {problem}" for problem in error.problems) from error
-        yield Fetched(target, framework, [f"{source}: {warning}" for warning in warnings])
+            raise InvalidModelError(problem.of(source) for problem in error.problems) from error
+        yield Fetched(target, framework, [warning.of(source) for warning in warnings])
 
 
 def _downloaded(source: str, uri: str, folder: Path) -> Path:
@@ -89,8 +90,9 @@ def _downloaded(source: str, uri: str, folder: Path) -> Path:
     try:
         from mlflow.artifacts import download_artifacts
     except ImportError as error:
-        raise InvalidModelError(
-            [f"{source} needs MLflow: pip install 'multi-model-endpoint[mlflow]' brings it ({error})"]
+        raise invalid(
+            "mlflowNotInstalled",
+            f"{source} needs MLflow: pip install 'multi-model-endpoint[mlflow]' brings it ({error})",
         ) from error
     try:
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
@@ -101,7 +103,7 @@ def _downloaded(source: str, uri: str, folder: Path) -> Path:
             named = os.environ.get("MLFLOW_TRACKING_URI")
             where = " from the server of MLFLOW_TRACKING_URI" if named else ": MLFLOW_TRACKING_URI is not set"
         reason = re.sub(r"://[^/@\s]*@", "://", str(error).strip())  # a server's URL may have a password in it
-        raise InvalidModelError([f"{source} can't be had{where}: {reason}"]) from error
+        raise invalid("mlflowNotFound", f"{source} can't be had{where}: {reason}") from error
 
 
 def _read(source: str, folder: Path) -> MlflowModel:
@@ -113,8 +115,8 @@ def _read(source: str, folder: Path) -> MlflowModel:
         signature = described.get("signature") or {}
         inputs, outputs = (json.loads(signature.get(name) or "null") for name in ("inputs", "outputs"))
     except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InvalidModelError(
-            [f"{source} must be a model, got no {_DESCRIPTION} file that says so: {error}"]
+        raise invalid(
+            "mlflowNotAModel", f"{source} must be a model, got no {_DESCRIPTION} file that says so: {error}"
         ) from error
     return MlflowModel(folder, flavors, inputs, outputs, _requirements(folder))
 

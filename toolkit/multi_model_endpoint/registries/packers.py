@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from multi_model_endpoint.artifacts import InvalidModelError
+from multi_model_endpoint.artifacts.errors import invalid
+from multi_model_endpoint.artifacts.findings import Advice, Problem
 
 _PROGRAMS = Path(__file__).parent / "programs"
 _Fields = Sequence[Mapping[str, Any]]
@@ -38,11 +40,13 @@ class MlflowModel:
         name = self.flavors[flavor].get(key)
         path = self.folder / str(name)
         if name is None or not path.is_file() or not path.resolve().is_relative_to(self.folder.resolve()):
-            raise InvalidModelError([f"{key} of its flavour {flavor} must name a file of the model, got {name!r}"])
+            raise invalid(
+                "mlflowNotAModel", f"{key} of its flavour {flavor} must name a file of the model, got {name!r}"
+            )
         return path
 
 
-def _sklearn(model: MlflowModel, target: Path) -> list[str]:
+def _sklearn(model: MlflowModel, target: Path) -> list[Advice]:
     """The estimator, and a program for script mode that loads it and predicts as MLflow would."""
     flavor = model.flavors["sklearn"]
     estimator = model.file("sklearn", "pickled_model")
@@ -61,7 +65,12 @@ def _sklearn(model: MlflowModel, target: Path) -> list[str]:
     shutil.copyfile(_PROGRAMS / "sklearn_inference.py", target / "inference.py")
     warnings = _made_with(model)
     if described["format"] == "skops":
-        warnings.append("the scikit-learn image has no skops: name it in a requirements.txt in source_directory")
+        warnings.append(
+            Advice(
+                "mlflowSkopsMissing",
+                "the scikit-learn image has no skops: name it in a requirements.txt in source_directory",
+            )
+        )
     return warnings
 
 
@@ -76,27 +85,31 @@ def _columns(inputs: _Fields | None) -> list[list[str | None]] | None:
     return [[field["name"], types.get(str(field["type"]))] for field in inputs]
 
 
-def _xgboost(model: MlflowModel, target: Path) -> list[str]:
+def _xgboost(model: MlflowModel, target: Path) -> list[Advice]:
     """The booster, which the image loads by itself."""
     shutil.move(model.file("xgboost", "data"), target / "xgboost-model")
     kind = str(model.flavors["xgboost"].get("model_class", "xgboost.core.Booster"))
     if not kind.startswith("xgboost."):
-        raise InvalidModelError(
-            [f"model_class of its flavour xgboost must be one of XGBoost's own, whose file is a booster, got {kind!r}"]
+        raise invalid(
+            "mlflowNotPackable",
+            f"model_class of its flavour xgboost must be one of XGBoost's own, whose file is a booster, got {kind!r}",
         )
     warnings = _made_with(model)
     if not kind.endswith(".Booster"):
         warnings.append(
-            f"the XGBoost image answers as the booster of {kind.rpartition('.')[2]} does, for a classifier with "
-            "probabilities, and with all trees; --framework triton answers as the class"
+            Advice(
+                "mlflowBoosterAnswers",
+                f"the XGBoost image answers as the booster of {kind.rpartition('.')[2]} does, for a classifier with "
+                "probabilities, and with all trees; --framework triton answers as the class",
+            )
         )
     return warnings
 
 
-def _triton(model: MlflowModel, target: Path) -> list[str]:
+def _triton(model: MlflowModel, target: Path) -> list[Advice]:
     """The whole model, and a program for Triton's Python backend that has MLflow load it."""
     fields = [*_tensors("inputs", "input", model.inputs), *_tensors("outputs", "output", model.outputs)]
-    problems = [field for field in fields if isinstance(field, str)]
+    problems = [field for field in fields if isinstance(field, Problem)]
     if problems:
         raise InvalidModelError(problems)
     version = target / "1"
@@ -107,7 +120,8 @@ def _triton(model: MlflowModel, target: Path) -> list[str]:
     shutil.copyfile(_PROGRAMS / "triton_model.py", version / "model.py")
     tensors = [field for field in fields if isinstance(field, _Tensor)]
     (target / "config.pbtxt").write_text('backend: "python"\n' + "".join(map(str, tensors)), encoding="utf-8")
-    return [*_made_with(model), "Triton's image has no MLflow: the Python of its backend must have it, and pandas"]
+    lacking = "Triton's image has no MLflow: the Python of its backend must have it, and pandas"
+    return [*_made_with(model), Advice("mlflowMissingInTriton", lacking)]
 
 
 @dataclass(frozen=True)
@@ -136,33 +150,39 @@ _TRITON_TYPES = {
 }
 
 
-def _tensors(argument: str, kind: str, fields: _Fields | None) -> Iterator[_Tensor | str]:
+def _tensors(argument: str, kind: str, fields: _Fields | None) -> Iterator[_Tensor | Problem]:
     """The tensors for a signature's fields, or what is wrong with it."""
     if not fields:
-        yield f"its signature must have {argument}, which Triton wants to know: log the model with a signature"
+        yield Problem(
+            "mlflowSignature",
+            f"its signature must have {argument}, which Triton wants to know: log the model with a signature",
+        )
         return
     if len(fields) > 1 and any("name" not in field for field in fields):
-        yield f"{argument} of its signature must have names where there are several"
+        yield Problem("mlflowSignature", f"{argument} of its signature must have names where there are several")
         return
     for field in fields:
         tensor = field.get("tensor-spec")
         given = tensor["dtype"] if tensor else field["type"]
         name = field.get("name", kind)
         if given not in _TRITON_TYPES:
-            yield f"{argument} of its signature must be numbers, booleans or strings, got {name!r} of {given}"
+            yield Problem(
+                "mlflowSignature",
+                f"{argument} of its signature must be numbers, booleans or strings, got {name!r} of {given}",
+            )
             continue
         # a column is as long as there are rows, and one without a name stands for several
         dims = tensor["shape"] if tensor else [-1]
         yield _Tensor(kind, name, _TRITON_TYPES[given], dims, not field.get("required", True))
 
 
-def _made_with(model: MlflowModel) -> list[str]:
+def _made_with(model: MlflowModel) -> list[Advice]:
     python = model.flavors.get("python_function", {}).get("python_version")
     made = [*([f"Python {python}"] if python else []), *model.requirements]
-    return [f"made with {', '.join(made)}: choose an image with the like"] if made else []
+    return [Advice("mlflowMadeWith", f"made with {', '.join(made)}: choose an image with the like")] if made else []
 
 
-PACKERS: dict[str, tuple[str, Callable[[MlflowModel, Path], list[str]]]] = {
+PACKERS: dict[str, tuple[str, Callable[[MlflowModel, Path], list[Advice]]]] = {
     "xgboost": ("xgboost", _xgboost),
     "sklearn": ("sklearn", _sklearn),
     "triton": ("python_function", _triton),

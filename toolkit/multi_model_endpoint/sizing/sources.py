@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from multi_model_endpoint.artifacts import InvalidModelError, models_in
+from multi_model_endpoint.artifacts import models_in
 from multi_model_endpoint.artifacts.archive import find
-from multi_model_endpoint.artifacts.errors import reading
+from multi_model_endpoint.artifacts.errors import invalid, reading
 from multi_model_endpoint.artifacts.sources import model_name_of
 from multi_model_endpoint.store_url import StoreUrl
 from multi_model_endpoint.stores.listing import Model
@@ -31,10 +31,10 @@ def sized(sources: Sequence[str], in_store: Callable[[StoreUrl], Sequence[Model]
     for source in sources:
         for model in _models(source, in_store):
             if model.name in found:
-                raise InvalidModelError([f"models must have different names, got {model.name!r} twice"])
+                raise invalid("duplicateModelName", f"models must have different names, got {model.name!r} twice")
             found[model.name] = model
     if not found:
-        raise InvalidModelError([f"models must be there, got none in {', '.join(map(repr, sources))}"])
+        raise invalid("noModels", f"models must be there, got none in {', '.join(map(repr, sources))}")
     return found
 
 
