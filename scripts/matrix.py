@@ -22,6 +22,8 @@ from scripts.wheels import ROOT, install, make_environment, metadata, needs, whe
 
 DEPENDENCIES = {"oldest": "lowest-direct", "newest": "highest"}
 SHOWN = ("aws-cdk-lib", "constructs", "boto3")
+# of what has to be compiled, the oldest that has a wheel for the Python at hand
+COMPILED = ("aiohttp", "gevent", "httptools", "isal", "numpy", "psutil", "scikit-learn", "uvloop")
 TESTS = ROOT / "tests"
 LIBRARY = ("endpoint", "store", "image", "scaling", "variants", "deployment", "validation", "warm_up", "monitoring")
 LOAD = ("latencies", "payloads", "popularity", "ramp", "recording", "user")
@@ -38,8 +40,9 @@ class Environment:
         """Run what has to succeed, and return what it printed."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
         environment["PATH"] = f"{self.python.parent}{os.pathsep}{environment['PATH']}"
+        environment |= variables
         result = subprocess.run(
-            [*map(str, command)], cwd=self.folder, env=environment | variables, capture_output=True, text=True, check=False
+            [*map(str, command)], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
         if result.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, command))}:\n{result.stdout}{result.stderr}")
@@ -120,7 +123,7 @@ def main(names: list[str]) -> int:
     """The exit status is 1 when a use has failed."""
     wheels = wheels_in(ROOT / "dist")
     rows = [row for name in names or USES for row in try_use(name, USES[name], wheels)]
-    print(tabulate(rows, headers="keys"))
+    print(tabulate(rows, headers="keys", disable_numparse=True))
     return int(any(row["result"] == "fails" for row in rows))
 
 
@@ -130,7 +133,7 @@ def try_use(name: str, use: Use, wheels: Mapping[str, Path]) -> Iterator[dict[st
     for version in (line.rpartition(" ")[2] for line in classifiers if re.search(r":: 3\.\d+$", line)):
         python = find(version)
         for which, resolution in DEPENDENCIES.items() if python else [("", "")]:
-            row: dict[str, object] = {"use": name, "Python": version, "dependencies": which, "result": "no such Python here"}
+            row: dict[str, object] = {"use": name, "Python": version, "dependencies": which, "result": "not here"}
             if python:
                 began = time.monotonic()
                 with tempfile.TemporaryDirectory() as folder:
@@ -147,7 +150,8 @@ def tried(use: Use, wheels: Mapping[str, Path], python: str, resolution: str, fo
     try:
         environment = Environment(make_environment(folder / "environment", python), folder / "empty")
         environment.folder.mkdir()
-        install(environment.python, "--resolution", resolution, *parts, *wanted)
+        wheels_only = [f"--only-binary={name}" for name in COMPILED]
+        install(environment.python, "--resolution", resolution, *wheels_only, *parts, *wanted)
         row: dict[str, object] = versions(environment)
         use.run(environment)
     except (RuntimeError, AssertionError) as error:
@@ -158,7 +162,7 @@ def tried(use: Use, wheels: Mapping[str, Path], python: str, resolution: str, fo
 
 def versions(environment: Environment) -> dict[str, object]:
     """The versions of what users install beside us."""
-    code = "import sys; from importlib.metadata import distributions\nfor each in distributions(): print(each.name, each.version)"
+    code = "from importlib.metadata import distributions\nfor each in distributions(): print(each.name, each.version)"
     found = dict(line.split() for line in environment.run(environment.python, "-c", code).splitlines())
     return {name: found.get(name, "") for name in SHOWN}
 
@@ -167,8 +171,10 @@ def find(version: str) -> str | None:
     """A Python of this version, on the PATH, uv's or pyenv's."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
     path = os.pathsep.join([*map(str, pyenv.glob("versions/*/bin")), os.environ["PATH"]])
-    command = [sys.executable, "-m", "uv", "python", "find", "--no-project", "--no-python-downloads", "--system", version]
-    result = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "uv", "python", "find", "--no-project", "--no-python-downloads", "--system"]
+    result = subprocess.run(
+        [*command, version], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
     return result.stdout.strip() if result.returncode == 0 else None
 
 
