@@ -5,6 +5,7 @@ Usage: ``python local.py MODEL``, with the Python of an environment that has ``m
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -22,12 +23,12 @@ def main(model: str) -> None:
     """Push, deploy and call."""
     with local_endpoint() as aws:
         os.environ.update(aws.environment)
-        boto3.client("s3").create_bucket(Bucket="models")
+        boto3.client("s3").create_bucket(Bucket="scoring")
         mme = Path(sys.executable).with_name("mme")
-        push = [mme, "push", model, "s3://models/"]
+        push = [mme, "push", model, "s3://scoring/models/"]
         target = subprocess.run(push, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         sagemaker = boto3.client("sagemaker")
-        container = {"Image": IMAGE, "Mode": "MultiModel", "ModelDataUrl": "s3://models/"}
+        container = {"Image": IMAGE, "Mode": "MultiModel", "ModelDataUrl": "s3://scoring/models/"}
         role = "arn:aws:iam::000000000000:role/Scoring"
         sagemaker.create_model(ModelName="scoring", ExecutionRoleArn=role, PrimaryContainer=container)
         variant = {"VariantName": "AllTraffic", "ModelName": "scoring", "InstanceType": "ml.m5.xlarge"}
@@ -37,7 +38,7 @@ def main(model: str) -> None:
         waiter = sagemaker.get_waiter("endpoint_in_service")
         waiter.wait(EndpointName="scoring", WaiterConfig={"Delay": 1, "MaxAttempts": 120})
         answer = MultiModelClient("scoring").invoke(target, b"3,95.5,5", content_type="text/csv")
-        print(float(answer.body))
+        print(*json.loads(answer.body))
 
 
 if __name__ == "__main__":
