@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo demo-container test test-frameworks faults coverage lint snapshot lock refresh bench docs docs-serve clean
+.PHONY: help install demo demo-container test test-frameworks faults coverage lint snapshot lock refresh bench dist matrix audit docs docs-serve clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # jsii and the CDK CLI want Node.js 22 or newer; where the machine has none, the one on PyPI goes into .venv
-$(VENV)/.installed: requirements-dev.txt pyproject.toml toolkit/pyproject.toml local/pyproject.toml VERSION
+$(VENV)/.installed: requirements-dev.txt pyproject.toml toolkit/pyproject.toml local/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt \
 		-e toolkit -e local -e '.[local]'
@@ -43,7 +43,7 @@ test-others:
 
 # Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
-	pip install --quiet --disable-pip-version-check -e 'local[huggingface]'
+	pip install --quiet --disable-pip-version-check -e toolkit -e 'local[huggingface]'
 	pytest tests/local/docker/frameworks
 
 faults: install ## Run what ends servers, launchers and Docker in the middle of everything, twenty times each
@@ -71,11 +71,23 @@ refresh: install ## Regenerate all tables from the published packages, and what 
 	python -m scripts.refresh_tables
 	python -m scripts.refresh_triton_config
 	python -m scripts.make_uri_vectors
-	pip install --quiet --disable-pip-version-check -e 'local[pytorch]'
+	pip install --quiet --disable-pip-version-check -e toolkit -e 'local[pytorch]'
 	python -m scripts.make_torchserve_answers
 
 bench: install ## Measure how fast all of it is, beside what it is compared with; some of it with only="waits push"
 	@python -m benchmarks $(only)
+
+dist: install ## Build the wheels and sdists of all packages into dist/, and check them
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) uv build --all-packages --no-build-isolation --quiet --out-dir dist
+	twine check --strict dist/*.whl dist/*.tar.gz
+	check-wheel-contents dist/*.whl
+
+matrix: dist ## Use the wheels on each Python that is here, with the oldest dependencies and the newest
+	@python -m scripts.matrix $(only)
+
+audit: dist ## Write SBOMs of what users install into dist/sbom, and ask for known vulnerabilities of it and of the pins
+	@python -m scripts.audit
 
 # Material's notice of its own end, in May 2027, is no warning of ours; Zensical, which follows it, reads mkdocs.yml
 docs docs-serve: export NO_MKDOCS_2_WARNING = 1

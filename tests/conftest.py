@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.loaders
 import pytest
 
-from mme_local.testing import LocalEndpoint, local_endpoint, start
+if TYPE_CHECKING:  # "make matrix" runs tests without the local endpoint, and without the library
+    from mme_local.testing import LocalEndpoint
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,12 +53,16 @@ def _own_session(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def start_local() -> Callable[..., LocalEndpoint]:
     """Start another one, whose log goes to a file; the caller stops it."""
+    from mme_local.testing import start
+
     return lambda log, *options, **settings: start(*options, log=log, **settings)
 
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEndpoint]:
     """One without model servers, shared by all tests: each uses names of its own."""
+    from mme_local.testing import local_endpoint
+
     with local_endpoint("--no-servers", log=tmp_path_factory.mktemp("control-plane") / "log.txt") as endpoint:
         yield endpoint
 

