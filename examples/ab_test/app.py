@@ -31,4 +31,8 @@ for variant in endpoint.variants:
     scaling.scale_on_cpu_utilization("Busy", target_utilization_percent=60)
 endpoint.monitor("Monitoring")
 
+cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
+cdk.CfnOutput(stack, "ChampionsUrl", value=champions.url)
+cdk.CfnOutput(stack, "ChallengersUrl", value=challengers.url)
+
 app.synth()

@@ -1,4 +1,4 @@
-"""The server of examples/own_container keeps SageMaker's contract, by AWS's page on it.
+"""The server keeps SageMaker's contract, by AWS's page on it.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/mms-container-apis.html
 """
@@ -20,12 +20,14 @@ import pytest
 
 Call = Callable[..., tuple[int, Any]]
 
+HERE = Path(__file__).parent
+
 
 @pytest.fixture
-def call(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
+def call(monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     """Call the server, which has room for two models."""
     monkeypatch.setenv("MOST_MODELS", "2")
-    program = root / "examples" / "own_container" / "container" / "server.py"
+    program = HERE / "container" / "server.py"
     spec = importlib.util.spec_from_file_location("own_container_server", program)
     assert spec is not None
     assert spec.loader is not None
@@ -51,9 +53,9 @@ def call(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
 
 
 @pytest.fixture
-def load(call: Call, root: Path) -> Callable[..., int]:
+def load(call: Call) -> Callable[..., int]:
     """Load one of the example's models under a name."""
-    models = root / "examples" / "own_container" / "models"
+    models = HERE / "models"
     return lambda name, model="lisbon": call("POST", "/models", {"model_name": name, "url": str(models / model)})[0]
 
 

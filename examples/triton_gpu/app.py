@@ -6,13 +6,13 @@ import aws_cdk as cdk
 
 from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint, TritonSettings
 
-MODELS = Path(__file__).parent.parent / "stacks" / "models" / "triton"
+MODELS = Path(__file__).parent / "models"
 
 app = cdk.App()
 stack = cdk.Stack(app, "TritonGpu")
 
 store = ModelStore(stack, "Models")
-store.add_models(MODELS)
+models = store.add_models(MODELS)
 endpoint = MultiModelEndpoint(
     stack,
     "Endpoint",
@@ -32,5 +32,9 @@ endpoint = MultiModelEndpoint(
 endpoint.default_variant.auto_scale_instance_count(max_capacity=4).scale_on_gpu_utilization(
     "Busy", target_utilization_percent=60
 )
+
+cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
+for name, model in models.items():
+    cdk.CfnOutput(stack, f"{name.title()}Model", value=model.target_model)
 
 app.synth()

@@ -27,6 +27,7 @@ endpoint = MultiModelEndpoint(
 for tenant in ("tenant_a", "tenant_b"):
     role = iam.Role(stack, tenant, assumed_by=iam.AccountRootPrincipal())
     endpoint.grant_invoke(role, target_models=[f"{tenant}/*"])
+    cdk.CfnOutput(stack, f"{tenant}_role", value=role.role_arn)
 
 # Those that it does not know share one, and are told apart by the tag of their session
 everyone = iam.Role(stack, "EveryTenant", assumed_by=iam.SessionTagsPrincipal(iam.AccountRootPrincipal()))
@@ -34,5 +35,9 @@ endpoint.grant_invoke(everyone, target_models=["${aws:PrincipalTag/tenant}/*"])
 
 trainer = iam.Role(stack, "Trainer", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
 store.grant_publish(trainer)
+
+cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
+cdk.CfnOutput(stack, "EveryTenantRole", value=everyone.role_arn)
+cdk.CfnOutput(stack, "ModelStoreUrl", value=store.url)
 
 app.synth()
