@@ -43,10 +43,11 @@ def run_cdk(aws: LocalEndpoint, *arguments: str, cwd: Path) -> subprocess.Comple
 
 @pytest.fixture(scope="module")
 def assembly(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``app.py`` beside the test synthesizes."""
-    folder = tmp_path_factory.mktemp("cdk.out")
-    command = [sys.executable, "-B", "-W", "error", "app.py"]
-    subprocess.run(command, cwd=request.path.parent, env={**os.environ, "CDK_OUTDIR": str(folder)}, check=True)
+    """What ``app.py`` beside the test synthesizes, with the context of ``cdk.json``."""
+    folder, here = tmp_path_factory.mktemp("cdk.out"), request.path.parent
+    context = json.loads((here / "cdk.json").read_text()).get("context", {})
+    environment = {**os.environ, "CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps(context)}
+    subprocess.run([sys.executable, "-B", "-W", "error", "app.py"], cwd=here, env=environment, check=True)
     return folder
 
 

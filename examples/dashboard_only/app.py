@@ -11,7 +11,7 @@ stack = cdk.Stack(app, "DashboardOnly")
 name = app.node.try_get_context("endpoint_name") or "theirs"
 variant = MultiModelEndpoint.from_endpoint_name(stack, "Theirs", name).find_variant("AllTraffic")
 errors = variant.metric_invocation_response_code(
-    InvocationHttpResponseCode.INVOCATION_5XX_ERRORS, statistic="Average", label="share of errors"
+    InvocationHttpResponseCode.INVOCATION_5XX_ERRORS, statistic="Average"
 )
 
 cloudwatch.Dashboard(
@@ -25,7 +25,7 @@ cloudwatch.Dashboard(
             cloudwatch.GraphWidget(
                 title="Models in memory",
                 left=[variant.metric_loaded_model_count()],
-                right=[variant.metric_model_cache_hit(label="share of calls that found theirs there")],
+                right=[variant.metric_model_cache_hit()],
             ),
         ]
     ],
