@@ -35,11 +35,11 @@ test: install lint ## Run all checks and tests
 
 .PHONY: test-deployments test-local test-others
 test-deployments:
-	pytest --durations=20 tests/integration
+	pytest --durations=20 tests/integration examples
 test-local:
 	pytest --durations=20 tests/local
 test-others:
-	pytest --durations=20 --ignore tests/integration --ignore tests/local
+	pytest --durations=20 --ignore tests/integration --ignore tests/local --ignore examples
 
 # Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
@@ -59,8 +59,8 @@ lint: install ## Check style, types and layers
 	lint-imports
 
 snapshot: install ## Accept changed templates as the new snapshots; then read the diff
-	pytest tests/snapshot --snapshot-update
-	git --no-pager diff --stat tests/snapshot
+	pytest tests/snapshot examples -k unchanged --snapshot-update
+	git --no-pager diff --stat tests/snapshot examples
 
 lock: install ## Renew the exact pins of requirements-dev.txt
 	uv pip compile pyproject.toml toolkit/pyproject.toml local/pyproject.toml --group dev --universal \

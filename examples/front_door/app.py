@@ -18,14 +18,14 @@ import multi_model_endpoint
 from cdk_multi_model_endpoint import InferenceImage, ModelStore, MultiModelContainer, MultiModelEndpoint
 
 HERE = Path(__file__).parent
-SAMPLES = HERE.parents[1] / "stacks" / "models" / "xgboost"
+MODELS = HERE / "models"
 
 app = cdk.App()
 stack = cdk.Stack(app, "FrontDoor")
 
 store = ModelStore(stack, "Models")
-store.add_model("tenant_a/churn", SAMPLES / "customer-churn", aliases=["tenant_a/churn"])
-store.add_model("tenant_b/price", SAMPLES / "house-price", aliases=["tenant_b/price"])
+store.add_model("tenant_a/churn", MODELS / "churn", aliases=["tenant_a/churn"])
+store.add_model("tenant_b/price", MODELS / "price", aliases=["tenant_b/price"])
 endpoint = MultiModelEndpoint(
     stack,
     "Endpoint",

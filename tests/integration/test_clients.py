@@ -77,7 +77,7 @@ Results = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 def double(folder: Path) -> Path:
-    """An artifact with a scikit-learn model of 2 and 20 times its columns, for ``examples/code``."""
+    """An artifact with a scikit-learn model of 2 and 20 times its columns, for ``examples/tenants/code``."""
     joblib.dump(LinearRegression(fit_intercept=False).fit([[1, 0], [0, 1]], [2, 20]), folder / "model.joblib")
     with tarfile.open(folder / "double.tar.gz", "w:gz") as archive:
         archive.add(folder / "model.joblib", "model.joblib")
@@ -107,7 +107,7 @@ def sdk(
         "archive": str(folder / "churn.tar.gz"),
         "object": outputs["ModelStoreUrl"] + target_model,
         "sklearn_archive": str(double(folder)),
-        "source_dir": str(root / "examples" / "code"),
+        "source_dir": str(root / "examples" / "tenants" / "code"),
     }
     answer = folder / "answer.json"
     result = subprocess.run(
