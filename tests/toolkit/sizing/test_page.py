@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from multi_model_endpoint.command import mme
-from multi_model_endpoint.sizing.charts import Axis, Line, chart
+from multi_model_endpoint.pages import Axis, Line, chart
 
 SVG = re.compile(r"<svg.*?</svg>", re.DOTALL)
 

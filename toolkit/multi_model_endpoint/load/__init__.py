@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .payloads import Payload, payloads_in
+from multi_model_endpoint.traffic import Payload, payloads_in
+
 from .popularity import Popularity
 from .ramp import Targets
 

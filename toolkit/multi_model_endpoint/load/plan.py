@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
+from multi_model_endpoint.traffic import Payload, payloads_in
+
 from .outcome import Found
-from .payloads import Payload, payloads_in
 
 PLAN = "MME_LOAD_PLAN"
 """The environment variable with the plan's file."""

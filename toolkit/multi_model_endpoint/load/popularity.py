@@ -6,6 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
+from multi_model_endpoint.traffic import zipf_weights
+
 
 class Popularity:
     """A choice among models.
@@ -39,7 +41,7 @@ class Popularity:
         """
         if exponent < 0:
             raise ValueError(f"exponent must be at least 0, got {exponent}")
-        return cls({model: float(place) ** -exponent for place, model in enumerate(models, 1)})
+        return cls(dict(zip(models, zipf_weights(len(models), exponent), strict=True)))
 
     def choose(self, source: random.Random) -> str:
         """Draw a model."""

@@ -14,8 +14,8 @@ from locust import User, task
 from locust.env import Environment
 
 from multi_model_endpoint.calling import MultiModelClient
+from multi_model_endpoint.traffic import Payload
 
-from .payloads import Payload
 from .popularity import Popularity
 from .recording import FIRST
 from .reporting import recorder_of

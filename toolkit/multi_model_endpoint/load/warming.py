@@ -9,8 +9,8 @@ from time import monotonic
 from botocore.exceptions import BotoCoreError, ClientError
 
 from multi_model_endpoint.calling import MultiModelClient
+from multi_model_endpoint.traffic import Payload
 
-from .payloads import Payload
 from .recording import Cell
 
 _AT_ONCE = 4

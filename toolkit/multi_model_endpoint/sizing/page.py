@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html import escape
 
-from .charts import COLOURS, Axis, Line, chart
+from multi_model_endpoint.pages import COLOURS, Axis, Line, document, figure, key, table
+
 from .estimate import GIB, Estimate, Sizing
 from .report import HEADER, Report, construct, gib, percent, seconds
 
 _POINTS = 32
 _COUNTS = 8
 
-_STYLE = """
-:root { color-scheme: light dark; --text: #1b1f24; --back: #fff; --quiet: #59636e; --line: #d1d9e0; --box: #f6f8fa;
-  --c0: #0969da; --c1: #bc4c00; --c2: #1a7f37; --c3: #8250df; --c4: #bf3989; --c5: #7d6000; }
-@media (prefers-color-scheme: dark) { :root { --text: #e6edf3; --back: #0d1117; --quiet: #9198a1; --line: #3d444d;
-  --box: #151b23; --c0: #58a6ff; --c1: #f0883e; --c2: #3fb950; --c3: #bc8cff; --c4: #f778ba; --c5: #d9b949; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1120px; padding: 16px; background: var(--back); color: var(--text);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0; } h2 { font-size: 1.15rem; margin: 1.75rem 0 .5rem; }
-.charts { display: grid; gap: 0 32px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
-figure { margin: 0; } figcaption, .quiet { color: var(--quiet); font-size: .875rem; }
-svg { display: block; width: 100%; max-width: 560px; font-size: 12px; } svg text { fill: var(--quiet); }
-.grid { stroke: var(--line); stroke-width: 1; } polyline { fill: none; stroke-width: 2; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; white-space: nowrap; }
-th, td { padding: 4px 12px 4px 0; text-align: right; border-bottom: 1px solid var(--line); }
-th { color: var(--quiet); font-size: .75rem; font-weight: 600; } th:first-child, td:first-child { text-align: left; }
-pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: 12px; overflow-x: auto;
-  font-size: .8125rem; }
-.key { display: inline-block; margin-right: 12px; } .key::before { content: "●"; margin-right: 4px; }
-"""
-_COLOURS = "\n".join(
-    f".s{number} {{ stroke: var(--c{number}); }} circle.s{number} {{ fill: var(--c{number}); stroke: var(--back); }} "
-    f".k{number}::before {{ color: var(--c{number}); }}"
-    for number in range(COLOURS)
-)
-
 
 def page(report: Report, sizing: Sizing) -> str:
     """A page that needs nothing but itself."""
-    return "\n".join(
+    return document(
+        f"Instances for {len(report.demand.models)} models",
         [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Instances for {len(report.demand.models)} models</title>",
-            f"<style>{_STYLE}{_COLOURS}</style></head><body>",
             *_answer(report),
             "<h2>What instances give</h2>",
             *_table(report),
@@ -60,8 +31,8 @@ def page(report: Report, sizing: Sizing) -> str:
             f"<pre>{escape(construct(report.best, report.assumptions))}</pre>" if report.best else "",
             "<h2>Assumed</h2><ul>",
             *(f"<li>{escape(sentence)}</li>" for sentence in report.assumed()),
-            "</ul></body></html>\n",
-        ]
+            "</ul>",
+        ],
     )
 
 
@@ -80,12 +51,8 @@ def _answer(report: Report) -> Iterator[str]:
 
 
 def _table(report: Report) -> Iterator[str]:
-    yield '<div class="scroll"><table><tr>'
-    yield from (f"<th>{escape(name.title().replace('Cpu', 'CPU').replace('Usd', 'USD'))}</th>" for name in HEADER)
-    yield "</tr>"
-    for row in report.rows():
-        yield f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
-    yield "</table></div>"
+    header = [name.title().replace("Cpu", "CPU").replace("Usd", "USD") for name in HEADER]
+    yield table(header, report.rows())
     for name, why in report.refused.items():
         yield f'<p class="quiet">{escape(name)}: none is enough: {escape(why)}</p>'
 
@@ -105,7 +72,7 @@ def _hits(report: Report, sizing: Sizing) -> Iterator[str]:
         ),
     ]
     caption = "The line is one memory, up to that of all models; the dots are instances."
-    yield from _figure("Hit ratio against memory", memory, ratio, lines, caption)
+    yield figure("Hit ratio against memory", memory, ratio, lines, caption)
 
 
 def _costs(report: Report, sizing: Sizing) -> Iterator[str]:
@@ -129,10 +96,8 @@ def _costs(report: Report, sizing: Sizing) -> Iterator[str]:
         )
         for number, found in enumerate(series)
     ]
-    keys = "".join(
-        f'<span class="key k{number}">{escape(best.machine.name)}</span>' for number, best in enumerate(priced)
-    )
-    yield from _figure(title, wait, cost, lines, f"{keys}<br>Each dot is a number of instances.")
+    keys = key([best.machine.name for best in priced])
+    yield figure(title, wait, cost, lines, f"{keys}<br>Each dot is a number of instances.")
 
 
 def _counts(best: Estimate, sizing: Sizing) -> list[Estimate]:
@@ -151,13 +116,7 @@ def _popularity(report: Report) -> Iterator[str]:
     share = Axis.in_decades("share of the calls", [value for _, value in points], lambda value: f"{100 * value:g}%")
     tenth = max(1, len(shares) // 10)
     caption = f"The {tenth} most popular of {len(shares)} models get {percent(sum(shares[:tenth]))} of the calls."
-    yield from _figure("Popularity", rank, share, [Line(points)], caption)
-
-
-def _figure(title: str, x: Axis, y: Axis, lines: Sequence[Line], caption: str) -> Iterator[str]:
-    yield f"<figure><h2>{title}</h2>"
-    yield chart(title, x, y, lines)
-    yield f"<figcaption>{caption}</figcaption></figure>"
+    yield figure("Popularity", rank, share, [Line(points)], caption)
 
 
 def _named(each: Estimate) -> str:

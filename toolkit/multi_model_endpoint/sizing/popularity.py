@@ -6,6 +6,8 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from multi_model_endpoint.traffic import zipf_weights
+
 
 def zipf(names: Sequence[str], exponent: float, seed: int = 0) -> dict[str, float]:
     """Shares of the calls by Zipf's law: the n-th most popular model is called in proportion to ``1 / n**exponent``.
@@ -17,7 +19,7 @@ def zipf(names: Sequence[str], exponent: float, seed: int = 0) -> dict[str, floa
     """
     order = sorted(names)
     random.Random(seed).shuffle(order)  # noqa: S311 - no secret
-    weights = [rank**-exponent for rank in range(1, len(order) + 1)]
+    weights = zipf_weights(len(order), exponent)
     total = sum(weights)
     return {name: weight / total for name, weight in zip(order, weights, strict=True)}
 
