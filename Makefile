@@ -29,17 +29,27 @@ demo: install ## Deploy both stacks to the local endpoint with the real CDK CLI,
 demo-container: install ## Deploy a container of your own there, change a line of it and deploy again; needs Docker
 	@python -m scripts.demo_container
 
-# Most of the time tests wait, for the CDK CLI, servers and containers, so three parts of them run side by side
-test: install lint ## Run all checks and tests
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-deployments test-local test-others
+# Much of the time tests wait, for the CDK CLI, servers and containers, so four parts of them run side by side; the
+# longest begin. The CDK's own validation of templates, a third of what they take, is for tests/compliance alone
+PARTS := test-deployments test-docker test-more-deployments test-local test-examples test-unit lint test-others
+test: install ## Run all checks and tests
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target $(PARTS)
 
-.PHONY: test-deployments test-local test-others
+.PHONY: $(PARTS)
 test-deployments:
-	pytest --durations=20 tests/integration examples
+	pytest --durations=10 tests/integration --ignore-glob '*/test_[m-z]*'
+test-more-deployments:
+	CDK_VALIDATION=false pytest --durations=10 tests/integration --ignore-glob '*/test_[a-l]*'
+test-examples:
+	CDK_VALIDATION=false pytest --durations=10 examples
+test-docker:
+	pytest --durations=10 tests/local/docker tests/local/faults
 test-local:
-	pytest --durations=20 tests/local
+	pytest --durations=10 tests/local --ignore tests/local/docker --ignore tests/local/faults
+test-unit:
+	CDK_VALIDATION=false pytest --durations=10 tests/unit
 test-others:
-	pytest --durations=20 --ignore tests/integration --ignore tests/local --ignore examples
+	pytest --durations=10 --ignore tests/integration --ignore tests/local --ignore tests/unit --ignore examples
 
 # Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
