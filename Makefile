@@ -83,6 +83,7 @@ refresh: install ## Regenerate all tables from the published packages, and what 
 	python -m scripts.make_uri_vectors
 	pip install --quiet --disable-pip-version-check -e toolkit -e 'local[pytorch]'
 	python -m scripts.make_torchserve_answers
+	python -m scripts.write_rules
 
 bench: install ## Measure how fast all of it is, beside what it is compared with; some of it with only="waits push"
 	@python -m benchmarks $(only)

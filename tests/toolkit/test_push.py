@@ -404,7 +404,18 @@ def test_uploads_nothing_when_one_model_is_wrong(push: Push, control_plane: Any,
     assert result.stdout == ""
     assert "empty: path must hold a model" in result.stderr
     assert "iris: path must hold nothing but boosters" in result.stderr
+    assert [line.rpartition(" ")[2] for line in result.stderr.splitlines()[1:]] == [
+        "[emptyModel]",
+        "[xgboostNotABooster]",
+    ]
     assert objects(control_plane, bucket) == {}
+
+
+def test_says_what_the_framework_may_not_mean_with_its_id(push: Push, bucket: str, models: Path) -> None:
+    (models / "iris" / "another-model").write_bytes(b"iris")
+    result = push("--each", models, f"s3://{bucket}/models/", "--framework", "xgboost", "--dry-run")
+    assert "warning: iris: path holds 2 files at its root" in result.stderr
+    assert "if that is not what you mean [xgboostSeveralModels]\n" in result.stderr
 
 
 def test_says_that_there_is_no_such_bucket(push: Push, models: Path) -> None:

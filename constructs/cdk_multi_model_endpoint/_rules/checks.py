@@ -396,7 +396,9 @@ def vpc(subnet_count: int, security_group_count: int) -> Iterator[Problem]:
     if not 1 <= subnet_count <= SUBNETS_MAX:
         yield Problem("invalidVpcSelection", f"vpc_subnets must select 1 to {SUBNETS_MAX} subnets, got {subnet_count}")
     if not 1 <= security_group_count <= SECURITY_GROUPS_MAX:
-        yield Problem("invalidVpcSelection", f"security_groups must be 1 to {SECURITY_GROUPS_MAX}, got {security_group_count}")
+        yield Problem(
+            "invalidVpcSelection", f"security_groups must be 1 to {SECURITY_GROUPS_MAX}, got {security_group_count}"
+        )
 
 
 def object_key(argument: str, prefix: str, target_model: str) -> Iterator[Problem]:
