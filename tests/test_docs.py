@@ -160,9 +160,8 @@ def commands(page: str) -> Iterator[list[str]]:
         elif language or lines[0].split()[0] not in CHECKS.keys() | UNCHECKED:
             continue
         for line in lines:
-            for command in re.split(r" && | \| ", line):
-                words = shlex.split(command, comments=True)
-                if words and not re.match(r"\w+=", words[0]):
+            for command in line.split(" && "):
+                if words := shlex.split(command, comments=True):
                     yield words
     for inline in re.findall(r"`([^`\n]+)`", BLOCK.sub("", text)):
         if inline.split()[0] in {"mme", "make", "aws"} and " " in inline:
@@ -220,7 +219,6 @@ UNCHECKED = {"alias", "cd", "cdk", "curl", "export", "git", "locust", "npm"}
 @pytest.mark.parametrize("page", PAGES)
 def test_its_commands_and_their_options_exist(page: str) -> None:
     for program, *words in commands(page):
-        assert program in CHECKS.keys() | UNCHECKED, f"{program} {' '.join(words)}"
         if program in CHECKS:
             CHECKS[program]([word for word in words if word not in {"…", "..."}])
 
