@@ -37,6 +37,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make links between files of the repository links between pages; of those to other files only the text stays."""
+    if page.file.src_uri == "index.md":
+        page.meta["hide"] = ["navigation", "toc"]
+    if page.file.src_uri.startswith(("api/", "CHANGELOG")):
+        page.meta["search"] = {"boost": 0.3}  # whoever looks for something wants to read of it first
     if page.file.src_uri == "api/command.md":
         return markdown + commands()
     here = page.file.src_uri if page.file.generated_by else f"docs/{page.file.src_uri}"
