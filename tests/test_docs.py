@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import boto3
+import botocore.session
 import click
 import pytest
 from botocore import xform_name
@@ -189,10 +189,12 @@ def check_aws(words: list[str]) -> None:
     service, operation, *rest = words
     if (service, operation) in {("s3", "sync"), ("s3", "cp"), ("s3", "ls"), ("logs", "tail")}:
         return
-    model = boto3.session.Session()._session.get_service_model(service)  # type: ignore[attr-defined]  # botocore's own
+    model = botocore.session.get_session().get_service_model(service)
     (name,) = [name for name in model.operation_names if xform_name(name, "-") == operation]
-    known = {f"--{xform_name(member, '-')}" for member in model.operation_model(name).input_shape.members}
-    known |= {"--cli-binary-format", "--output", "--query"}
+    shape = model.operation_model(name).input_shape
+    assert shape is not None
+    known = {f"--{xform_name(member, '-')}" for member in shape.members}
+    known |= {"--cli-binary-format", "--output", "--query", "--region"}
     assert {word for word in rest if word.startswith("--")} <= known
 
 
