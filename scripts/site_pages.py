@@ -14,29 +14,33 @@ from mkdocs.structure.pages import Page
 from multi_model_endpoint.command import mme
 
 ROOT = Path(__file__).parents[1]
-LANGUAGES = {".py": "python", ".json": "json", ".js": "javascript", ".yml": "yaml", ".yaml": "yaml"}
+LANGUAGES = {".py": "python", ".pbtxt": "text", ".yml": "yaml", "": "dockerfile"}
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+ALONE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md", "examples/README.md")
+EXAMPLES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "examples").glob("*/README.md"))
 
 
-def pages() -> list[Path]:
-    """The Markdown files that are pages beside those of docs/."""
-    alone = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")
-    found = [ROOT / name for name in alone if (ROOT / name).exists()]
-    return [*found, ROOT / "examples" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
+def on_config(config: MkDocsConfig) -> None:
+    """Have every example in the navigation."""
+    (examples,) = (section["Examples"] for section in config.nav or [] if "Examples" in section)
+    examples += EXAMPLES
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages."""
-    for path in pages():
-        content = path.read_text(encoding="utf-8")
-        if path.parent.parent.name == "examples":
-            content += programs(path.parent)
-        files.append(File.generated(config, path.relative_to(ROOT).as_posix(), content=content))
-    return files
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Add the pages that are not in docs/."""
+    for name in (*ALONE, *EXAMPLES):
+        path = ROOT / name
+        if path.exists():
+            content = path.read_text(encoding="utf-8") + (programs(path.parent) if name in EXAMPLES else "")
+            files.append(File.generated(config, name, content=content))
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make links between files of the repository links between pages; of those to other files only the text stays."""
+    if page.file.src_uri == "index.md":
+        page.meta["hide"] = ["navigation", "toc"]
+    if page.file.src_uri.startswith(("api/", "CHANGELOG")):
+        page.meta["search"] = {"boost": 0.3}  # whoever looks for something wants to read of it first
     if page.file.src_uri == "api/command.md":
         return markdown + commands()
     here = page.file.src_uri if page.file.generated_by else f"docs/{page.file.src_uri}"
@@ -59,14 +63,12 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 def programs(folder: Path) -> str:
     """The files of an example, below its README."""
-    kinds = (*LANGUAGES, "Dockerfile")
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in kinds or path.name in kinds]
-    blocks = []
-    for path in paths:
-        language = LANGUAGES.get(path.suffix, path.name.lower())
-        name = path.relative_to(folder).as_posix()
-        blocks.append(f"\n## `{name}`\n\n```{language}\n{path.read_text(encoding='utf-8').rstrip()}\n```\n")
-    return "".join(blocks)
+    text = ""
+    for path in sorted(folder.rglob("*")):
+        if path.name == "Dockerfile" or path.suffix in LANGUAGES.keys() - {""}:
+            code = path.read_text(encoding="utf-8").rstrip()
+            text += f"\n## `{path.relative_to(folder).as_posix()}`\n\n```{LANGUAGES[path.suffix]}\n{code}\n```\n"
+    return text
 
 
 def commands() -> str:

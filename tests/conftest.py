@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -74,6 +75,15 @@ def needs_docker() -> None:
         known = os.environ.get("MME_TESTS_WITHOUT_DOCKER")
         silent = os.environ.get("CI") == "true" and not known
         (pytest.fail if silent else pytest.skip)(known or "docker version does not answer")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program; never skipped in CI."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no Chromium: .ci/run installs it")
+    return found
 
 
 @pytest.fixture(scope="session")

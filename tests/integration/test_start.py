@@ -1,4 +1,4 @@
-"""The start page's transcript by the real CDK CLI, then every caller of the pages and the tests that the guide shows."""
+"""The start page's transcript by the real CDK CLI, every caller of the pages, and the tests that the guide shows."""
 
 from __future__ import annotations
 

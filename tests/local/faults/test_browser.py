@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -61,16 +60,6 @@ FLAGS = [
 ]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-@pytest.fixture
-def browser() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail("no Chromium: .ci/run installs it")
-    if found is None:
-        pytest.skip("no Chromium")
-    return found
 
 
 @pytest.fixture
@@ -130,7 +119,7 @@ def visit(browser: str, urls: list[str], host: str, folder: Path, eventually: Ca
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "rebound.example"])
 def test_a_page_in_a_browser_does_nothing_that_a_program_does_with_the_same_request(
-    browser: str, local: Any, tmp_path: Path, eventually: Callable[..., Any], host: str
+    chromium: str, local: Any, tmp_path: Path, eventually: Callable[..., Any], host: str
 ) -> None:
     marker = tmp_path / "marker"
     function = {
@@ -154,7 +143,7 @@ def test_a_page_in_a_browser_does_nothing_that_a_program_does_with_the_same_requ
     models = f"models?url=http://127.0.0.1:{local.port}/&handler=os:system"
     ways += [f"http://127.0.0.1:{port}/{models}" for port in children_listening(local.process.pid)]
 
-    answers = visit(browser, ways, host, tmp_path, eventually)
+    answers = visit(chromium, ways, host, tmp_path, eventually)
     assert {answer[0] for answer in answers} == set(ways)
     # the requests were answered, with what the page may not read
     assert {kind for _, mode, kind in answers if mode == "no-cors"} == {"opaque"}
