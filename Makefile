@@ -62,11 +62,12 @@ faults: install ## Run what ends servers, launchers and Docker in the middle of 
 coverage: install ## Show the lines that no test runs, in all processes; htmlcov/index.html has them in colour
 	pytest --cov --cov-report=term --cov-report=html
 
-lint: install ## Check style, types and layers
+lint: install ## Check style, types, layers and workflows
 	ruff check
 	ruff format --check
 	mypy
 	lint-imports
+	zizmor --offline --quiet .github
 
 snapshot: install ## Accept changed templates as the new snapshots; then read the diff
 	pytest tests/snapshot examples -k unchanged --snapshot-update

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def use_toolkit(environment: Environment) -> None:
 
 def use_load(environment: Environment) -> None:
     """Locust's user, and what is reckoned from its calls."""
-    assert "--rps" in environment.run("mme", "load", "--help")
+    assert "--start-rps" in environment.run("mme", "load", "--help")
     environment.test(*(TESTS / "toolkit" / "load" / f"test_{name}.py" for name in LOAD), fixtures=TESTS / "toolkit")
 
 
@@ -154,8 +155,8 @@ def tried(use: Use, wheels: Mapping[str, Path], python: str, resolution: str, fo
         install(environment.python, "--resolution", resolution, *wheels_only, *parts, *wanted)
         row: dict[str, object] = versions(environment)
         use.run(environment)
-    except (RuntimeError, AssertionError) as error:
-        print(error, file=sys.stderr, flush=True)
+    except (RuntimeError, AssertionError):
+        traceback.print_exc()
         return {"result": "fails"}
     return {"result": "works"} | row
 
