@@ -1,4 +1,4 @@
-"""What the tests of all examples share. It needs nothing of this repository: copy it with the example that you begin with."""
+"""What the tests of all examples share: copy it with the example that you begin with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app's template, and two releases under traffic: a good one that goes through, and a bad one that is taken back."""
+"""The app's template, and two releases under traffic: a good one that goes through, and a bad one that does not."""
 
 from __future__ import annotations
 

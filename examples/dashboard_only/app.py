@@ -10,9 +10,7 @@ stack = cdk.Stack(app, "DashboardOnly")
 
 name = app.node.try_get_context("endpoint_name") or "theirs"
 variant = MultiModelEndpoint.from_endpoint_name(stack, "Theirs", name).find_variant("AllTraffic")
-errors = variant.metric_invocation_response_code(
-    InvocationHttpResponseCode.INVOCATION_5XX_ERRORS, statistic="Average"
-)
+errors = variant.metric_invocation_response_code(InvocationHttpResponseCode.INVOCATION_5XX_ERRORS, statistic="Average")
 
 cloudwatch.Dashboard(
     stack,
