@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,25 +24,26 @@ from benchmarks.serving import BUCKET, IMAGES, Local, pack
 from mme_local.measuring import measure
 from mme_local.testing import local_endpoint
 from multi_model_endpoint.sizing.assumptions import Assumptions
+from multi_model_endpoint.sizing.cache import quantile
 from multi_model_endpoint.sizing.demand import Demand, SizedModel
 from multi_model_endpoint.sizing.estimate import Estimate, Machine, Sizing
+from multi_model_endpoint.sizing.measuring import Measured, sample
 from multi_model_endpoint.sizing.popularity import counted, zipf
 from multi_model_endpoint.sizing.sources import sized
 
 MIB = 1024**2
-NUMBER, CALLS = 24, 300
-SKEWS, BUDGETS = (0.6, 0.9, 1.2), (6, 12, 18)
+NUMBER, CALLS = 16, 80
+SKEWS, BUDGETS = (0.6, 0.9, 1.2), (4, 7, 10)
+_RATE = 1e-6  # calls a second of one caller who waits for each answer: no two at a time
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Models of one server, and what loading and unloading them takes."""
+    """Models of one server."""
 
     title: str
     folder: Path
     models: Mapping[str, SizedModel]
-    load_seconds: float
-    unload_seconds: float
 
     @property
     def program(self) -> str:
@@ -50,6 +55,34 @@ class Subject:
         """What to call the models with."""
         return find_sample(SERVERS[self.title][1])
 
+    @contextmanager
+    def measured(self) -> Iterator[Sequence[Measured]]:
+        """What ``mme size --measure 4`` finds, again and again all the while: no machine is the same all the time."""
+        sources = [model.path for model in sample(list(self.models.values()), 4) if model.path]
+        found: list[Measured] = []
+        over = threading.Event()
+
+        def repeat() -> None:
+            while not (found and over.is_set()):
+                found.extend(measure(IMAGES[self.program], sources, [None] * len(sources)))
+
+        with ThreadPoolExecutor(1) as pool:
+            repeated = pool.submit(repeat)
+            try:
+                yield found
+            finally:
+                over.set()
+            repeated.result()
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What calls took: the seconds of those that loaded their model, of the others, and of all from first to last."""
+
+    cold: Sequence[float]
+    warm: Sequence[float]
+    seconds: float
+
 
 def rows(
     *,
@@ -60,32 +93,32 @@ def rows(
     calls: int = CALLS,
 ) -> list[dict[str, Any]]:
     """A row for each server, memory and skew."""
-    found = []
+    return list(each_row(servers, skews, budgets, number, calls))
+
+
+def each_row(
+    servers: Iterable[str], skews: Sequence[float], budgets: Sequence[int], number: int, calls: int
+) -> Iterator[dict[str, Any]]:
+    """The same, as they come."""
     with tempfile.TemporaryDirectory() as temporary:
         for title in servers:
             subject = _subject(title, Path(temporary, SERVERS[title][0]), number)
             for budget in budgets:
-                found += list(_at(subject, budget, skews, calls, Path(temporary, "log.jsonl")))
-    return found
+                yield from _at(subject, budget, skews, calls, Path(temporary, "log.jsonl"))
 
 
 def _subject(title: str, folder: Path, number: int) -> Subject:
-    """As many models, a sample with ballast of different sizes; their loads are measured as ``--measure 3`` does."""
+    """As many models: a sample with ballast of different sizes."""
     _, name = SERVERS[title]
-    sample = find_sample(name)
     chance = random.Random(number)  # noqa: S311 - no secret
     for index in range(number):
         directory = folder / f"model-{index}"
-        shutil.copytree(MODELS / sample["server"] / name, directory)
+        shutil.copytree(MODELS / find_sample(name)["server"] / name, directory)
         # beside the model itself, where neither server looks
         ballast = directory / ("1" if (directory / "1").is_dir() else "ballast") / "ballast.bin"
         ballast.parent.mkdir(exist_ok=True)
         ballast.write_bytes(chance.randbytes(int(min(3.0, chance.lognormvariate(-0.5, 0.7)) * MIB)))
-    models = sized([str(folder)], lambda url: [])
-    sources = [folder / f"model-{index}" for index in range(min(3, number))]
-    taken = measure(IMAGES[SERVERS[title][0]], sources, sample["body"].encode(), sample["content_type"])
-    loads, unloads = ([each.load_seconds for each in taken], [each.unload_seconds for each in taken])
-    return Subject(title, folder, models, statistics.median(loads), statistics.median(unloads))
+    return Subject(title, folder, sized([str(folder)], lambda url: []))
 
 
 def _at(subject: Subject, budget: int, skews: Sequence[float], calls: int, log: Path) -> Iterator[dict[str, Any]]:
@@ -98,55 +131,52 @@ def _at(subject: Subject, budget: int, skews: Sequence[float], calls: int, log: 
         for skew in skews:
             shares = zipf(list(subject.models), skew)
             trace = random.Random(1).choices(list(shares), list(shares.values()), k=calls)  # noqa: S311 - no secret
-            predicted = _predicted(subject, budget, trace)
-            before = log.stat().st_size
-            with local.endpoint(f"skew-{round(10 * skew)}", subject.program, "models/"):
-                waits = _called(local, f"skew-{round(10 * skew)}", trace, subject.sample)
-            loads = _loads(log, before)
-            cold = statistics.median(sorted(waits)[-loads:])
+            endpoint = f"skew-{round(10 * skew)}"
+            with local.endpoint(endpoint, subject.program, "models/"), subject.measured() as measured:
+                replayed = _replay(local, endpoint, trace, subject.sample, log)
+            predicted = _predicted(subject, budget, trace, measured)
+            loads = len(replayed.cold)
             yield {
                 "server": subject.title,
                 "MiB": budget,
                 "skew": skew,
                 "hits predicted": f"{predicted.hit_ratio:.1%}",
-                "hits measured": f"{1 - loads / calls:.1%}",
-                "points apart": 100 * (predicted.hit_ratio - 1 + loads / calls),
-                "loads predicted": round(calls * (1 - predicted.hit_ratio)),
-                "loads measured": loads,
+                "hits": f"{1 - loads / calls:.1%}",
+                "loads/s predicted": predicted.loads_per_second / _RATE * calls / replayed.seconds,
+                "loads/s": loads / replayed.seconds,
                 "cold p50 s predicted": predicted.cold_p50,
-                "cold p50 s measured": cold,
+                "cold p50 s": quantile([(each, 1) for each in replayed.cold], 0.5) - statistics.median(replayed.warm),
             }
 
 
-def _predicted(subject: Subject, budget: int, trace: Sequence[str]) -> Estimate:
+def _predicted(subject: Subject, budget: int, trace: Sequence[str], measured: Sequence[Measured]) -> Estimate:
     """As the local endpoint reckons memory; its S3 is on the same disk, and there is one caller."""
-    demand = Demand(subject.models, counted(trace, list(subject.models)), 1e-6, trace)
+    demand = Demand(subject.models, counted(trace, list(subject.models)), _RATE, trace)
     assumed = Assumptions(
         reserve=0,
         memory_factor=1.2,
         bandwidth=1e9,
-        load_seconds=subject.load_seconds,
-        unload_seconds=subject.unload_seconds,
+        load_seconds=statistics.median(each.load_seconds for each in measured),
+        unload_seconds=statistics.median(each.unload_seconds for each in measured),
     )
     return Sizing(demand, assumed).estimate(Machine("local", None, budget * MIB), 1)
 
 
-def _called(local: Local, endpoint: str, trace: Sequence[str], sample: Mapping[str, Any]) -> list[float]:
+def _replay(local: Local, endpoint: str, trace: Sequence[str], sample: Mapping[str, Any], log: Path) -> Replayed:
     runtime = local.client("sagemaker-runtime")
-    waits = []
-    for name in trace:
-        started = time.perf_counter()
-        runtime.invoke_endpoint(
-            EndpointName=endpoint,
-            TargetModel=f"{name}.tar.gz",
-            Body=sample["body"],
-            ContentType=sample["content_type"],
-        )["Body"].read()
-        waits.append(time.perf_counter() - started)
-    return waits
-
-
-def _loads(log: Path, before: int) -> int:
-    with log.open() as file:
-        file.seek(before)
-        return sum(json.loads(line).get("event") == "loaded" for line in file if line.startswith("{"))
+    cold: list[float] = []
+    warm: list[float] = []
+    began = time.perf_counter()
+    with log.open() as lines:
+        lines.seek(0, os.SEEK_END)
+        for name in trace:
+            started = time.perf_counter()
+            runtime.invoke_endpoint(
+                EndpointName=endpoint,
+                TargetModel=f"{name}.tar.gz",
+                Body=sample["body"],
+                ContentType=sample["content_type"],
+            )["Body"].read()
+            took = time.perf_counter() - started
+            (cold if any(json.loads(line)["event"] == "loaded" for line in lines) else warm).append(took)
+    return Replayed(cold, warm, time.perf_counter() - began)

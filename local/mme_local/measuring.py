@@ -21,31 +21,31 @@ from mme_local.servers.choice import server_for
 from multi_model_endpoint.artifacts import InvalidModelError, packed
 from multi_model_endpoint.artifacts.members import MAX_BYTES, MAX_MEMBERS
 from multi_model_endpoint.sizing.measuring import Measured, NotMeasuredError
+from multi_model_endpoint.traffic import Payload
 
 _START_SECONDS = 240.0
 _CALLS = 20
 _CPU_SECONDS = 0.5  # the system counts in hundredths
 
 
-def measure(image: str, sources: Sequence[Path], payload: bytes | None, content_type: str) -> list[Measured]:
+def measure(image: str, sources: Sequence[Path], payloads: Sequence[Payload | None]) -> list[Measured]:
     """Load models one after the other, and call each.
 
     Args:
         image: The image whose server it is.
         sources: Directories or archives.
-        payload: What the models are called with; without it they are not.
-        content_type: The payload's.
+        payloads: What each is called with; without one it is not.
 
     Raises:
         NotMeasuredError: If the server does not start, load one, or answer.
     """
     try:
-        return asyncio.run(_measure(image, sources, payload, content_type))
+        return asyncio.run(_measure(image, sources, payloads))
     except (ServerError, ArtifactError, InvalidModelError, TimeoutError) as error:
         raise NotMeasuredError(str(error) or "a model did not answer in time") from error
 
 
-async def _measure(image: str, sources: Sequence[Path], payload: bytes | None, content_type: str) -> list[Measured]:
+async def _measure(image: str, sources: Sequence[Path], payloads: Sequence[Payload | None]) -> list[Measured]:
     measured = []
     with tempfile.TemporaryDirectory(prefix="mme-measure-") as temporary:
         folder = Path(temporary)
@@ -53,12 +53,12 @@ async def _measure(image: str, sources: Sequence[Path], payload: bytes | None, c
         async with _running(image, folder / "server") as server:
             # the first load warms the server up, and does not count
             await asyncio.to_thread(_unpack, sources[0], folder / "models" / "first")
-            await server.load("first", sources[0].name, folder / "models" / "first")
+            await server.load("first", "first", folder / "models" / "first")
             await server.unload("first")
-            for number, source in enumerate(sources):
+            for number, (source, payload) in enumerate(zip(sources, payloads, strict=True)):
                 directory = folder / "models" / str(number)
                 await asyncio.to_thread(_unpack, source, directory)
-                measured.append(await _model(server, folder / "server", directory, source, payload, content_type))
+                measured.append(await _model(server, folder / "server", directory, source, payload))
             for number, each in enumerate(measured):
                 started = time.monotonic()
                 await server.unload(f"model-{number}")
@@ -83,36 +83,36 @@ def _unpack(source: Path, directory: Path) -> None:
 
 
 async def _model(
-    server: ContainerServer, folder: Path, directory: Path, source: Path, payload: bytes | None, content_type: str
+    server: ContainerServer, folder: Path, directory: Path, source: Path, payload: Payload | None
 ) -> Measured:
     name = f"model-{directory.name}"
     memory = _memory(folder)
     started = time.monotonic()
-    await server.load(name, source.name, directory)
+    await server.load(name, name, directory)
     load_seconds = time.monotonic() - started
     cpu_seconds = None
     if payload is not None:
-        headers = {"content-type": content_type}
-        await _call(server, name, source, payload, headers)  # the first one may take more than all others
-        cpu_seconds = await _cpu_seconds(server, folder, name, source, payload, headers)
-    return Measured(max(0, _memory(folder) - memory), load_seconds, 0.0, cpu_seconds)
+        await _call(server, name, source, payload)  # the first one may take more than all others
+        cpu_seconds = await _cpu_seconds(server, folder, name, source, payload)
+    return Measured(max(1, _memory(folder) - memory), load_seconds, 0.0, cpu_seconds)
 
 
 async def _cpu_seconds(
-    server: ContainerServer, folder: Path, name: str, source: Path, payload: bytes, headers: dict[str, str]
-) -> float:
+    server: ContainerServer, folder: Path, name: str, source: Path, payload: Payload
+) -> float | None:
     before, calls = _cpu(folder), 0
     while True:
         for _ in range(_CALLS):
-            await _call(server, name, source, payload, headers)
+            await _call(server, name, source, payload)
         calls += _CALLS
         spent = _cpu(folder) - before
         if spent >= _CPU_SECONDS or calls >= 50 * _CALLS:
-            return spent / calls
+            return spent / calls or None
 
 
-async def _call(server: ContainerServer, name: str, source: Path, payload: bytes, headers: dict[str, str]) -> None:
-    answer = await server.invoke(name, source.name, payload, headers)
+async def _call(server: ContainerServer, name: str, source: Path, payload: Payload) -> None:
+    headers = {} if payload.content_type is None else {"content-type": payload.content_type}
+    answer = await server.invoke(name, name, payload.body, headers)
     if answer.status != 200:
         said = answer.body[:300].decode(errors="replace")
         raise NotMeasuredError(f"model '{source}' must answer the payload, got {answer.status}: {said}")

@@ -12,12 +12,13 @@ from multi_model_endpoint.command import mme
 from multi_model_endpoint.sizing.assumptions import Assumptions
 from multi_model_endpoint.sizing.demand import SizedModel
 from multi_model_endpoint.sizing.measuring import Measured, NotMeasuredError, concluded, installed, sample
+from multi_model_endpoint.traffic import Payload
 
 XGBOOST = "246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-xgboost:3.2-0"
 
 
-def model(size: int, *, here: bool = True) -> SizedModel:
-    return SizedModel(f"m{size}", size, size, path=Path(f"m{size}") if here else None)
+def model(size: int) -> SizedModel:
+    return SizedModel(f"m{size}", size, size, path=Path(f"m{size}"))
 
 
 def memory(models: Sequence[SizedModel], taken: Sequence[int]) -> list[float]:
@@ -30,12 +31,6 @@ def test_a_sample_goes_from_the_smallest_to_the_largest() -> None:
     assert [each.unpacked for each in sample(models, 3)] == [1, 3, 5]
     assert [each.unpacked for each in sample(models, 1)] == [1]
     assert [each.unpacked for each in sample(models, 9)] == [1, 2, 3, 4, 5]
-
-
-def test_only_files_that_are_here_are_measured() -> None:
-    assert sample([model(1, here=False), model(2)], 2) == [model(2)]
-    with pytest.raises(NotMeasuredError, match="got none: download some"):
-        sample([model(1, here=False)], 1)
 
 
 def test_memory_is_a_factor_of_the_size_and_what_each_takes_beside() -> None:
@@ -57,7 +52,7 @@ def test_loads_unloads_and_calls_are_those_that_were_measured() -> None:
 def test_a_payload_that_the_model_refuses_is_said(root: Path) -> None:
     measure = installed()
     with pytest.raises(NotMeasuredError, match="must answer the payload, got 503"):
-        measure(XGBOOST, [root / "stacks" / "models" / "xgboost" / "customer-churn"], b"?", "no/such")
+        measure(XGBOOST, [root / "stacks" / "models" / "xgboost" / "customer-churn"], [Payload(b"?", "no/such")])
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def _figures(context: click.Context, parameter: click.Parameter, values: Sequenc
     return figures
 
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
@@ -50,7 +51,7 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--trace",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FILE,
     help="Calls to replay: a CSV file with the columns time and model, or a log with the client's lines.",
 )
 @click.option("--log-group", help="Calls to replay: the client's lines in this group of CloudWatch Logs.")
@@ -60,8 +61,13 @@ _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
     help="Load so many of the models on the real server of --image, here, and see what they take of it.",
 )  # fmt: skip
 @click.option("--image", help="The image whose server measures, such as the URI of AWS's XGBoost image.")
-@click.option("--payload", type=click.File("rb"), help="What to call the models with when they are measured.")
-@click.option("--content-type", default="application/json", show_default=True, help="The payload's.")
+@click.option("--payload", type=_FILE, help="What to call measured models with that have no payload of their own.")
+@click.option(
+    "--payloads",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with a payload for each model, called as the model, such as tenant_a/churn.csv.",
+)
+@click.option("--content-type", help="Of the payloads. Default: guessed by their names.")
 @click.option("--instance", "instances", multiple=True, metavar="TYPE", help="A type to look at; may be repeated.")
 @click.option(
     "--count", "counts", multiple=True, type=click.IntRange(min=1),
@@ -118,8 +124,9 @@ def size(
     hours: float,
     measure: int | None,
     image: str | None,
-    payload: IO[bytes] | None,
-    content_type: str,
+    payload: Path | None,
+    payloads: Path | None,
+    content_type: str | None,
     instances: tuple[str, ...],
     counts: tuple[int, ...],
     gpu: bool,
@@ -161,8 +168,9 @@ def size(
     demand, popularity = demand_of(models_of(models), rps, exponent, calls_of(trace, log_group, hours))
     measured = None
     if measure is not None and image is not None:
-        called_with = None if payload is None else payload.read()
-        demand, assumptions, measured = measured_of(demand, assumptions, measure, image, called_with, content_type)
+        demand, assumptions, measured = measured_of(
+            demand, assumptions, measure, image, payload=payload, payloads=payloads, content_type=content_type
+        )
     names = list(dict.fromkeys(instances)) or list(GPU_TYPES if gpu else CPU_TYPES)
     machines, unpriced = machines_of(names, price, memory)
     sizing = Sizing(demand, assumptions)

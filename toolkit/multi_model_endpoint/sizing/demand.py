@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from multi_model_endpoint.store_url import StoreUrl
+
 _DRAWN = 40_000
 
 
@@ -22,6 +24,7 @@ class SizedModel:
         measured: The bytes that it was seen to take in memory.
         is_unpacked: Whether ``unpacked`` is known.
         path: Where its files are, if they are here.
+        store: Where its archive is, if it is in S3.
     """
 
     name: str
@@ -30,6 +33,7 @@ class SizedModel:
     measured: int | None = None
     is_unpacked: bool = True
     path: Path | None = field(default=None, compare=False)
+    store: StoreUrl | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import boto3
 import click
+from rich.filesize import decimal
 
 from multi_model_endpoint.artifacts import InvalidModelError
 from multi_model_endpoint.instances import instance_types
 from multi_model_endpoint.store_url import StoreUrl
 from multi_model_endpoint.stores.listing import Model, models_in_store
 from multi_model_endpoint.stores.naming import explained, s3_client
+from multi_model_endpoint.traffic import some_payloads_in
 
 from . import prices
 from .assumptions import Assumptions
@@ -24,6 +27,8 @@ from .measuring import NotMeasuredError, concluded, installed, sample
 from .popularity import counted, zipf
 from .sources import sized
 from .traces import InvalidTraceError, Trace, read_log_group, read_trace
+
+_MOST_DOWNLOADED = 10 * 10**9  # bytes
 
 
 def models_of(sources: Sequence[str]) -> dict[str, SizedModel]:
@@ -100,14 +105,50 @@ def machines_of(
 
 
 def measured_of(
-    demand: Demand, assumptions: Assumptions, number: int, image: str, payload: bytes | None, content_type: str
+    demand: Demand,
+    assumptions: Assumptions,
+    number: int,
+    image: str,
+    *,
+    payload: Path | None,
+    payloads: Path | None,
+    content_type: str | None,
 ) -> tuple[Demand, Assumptions, str]:
     """The same with what was measured, and how that was."""
+    chosen = sample(list(demand.models.values()), number)
     try:
-        chosen = sample(list(demand.models.values()), number)
-        found = installed()(image, [model.path for model in chosen if model.path], payload, content_type)
+        bodies = some_payloads_in(
+            payloads, [model.name for model in chosen], content_type=content_type, default=payload
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        measure = installed()
+        with TemporaryDirectory(prefix="mme-size-") as folder:
+            paths = _local(chosen, Path(folder))
+            found = measure(image, paths, [bodies.get(model.name) for model in chosen])
     except NotMeasuredError as error:
         raise click.ClickException(f"nothing was measured: {error}") from None
     seen = {model.name: replace(model, measured=each.memory) for model, each in zip(chosen, found, strict=True)}
     said = f"measured of {len(seen)} models on this machine's server for {image}"
     return replace(demand, models={**demand.models, **seen}), concluded(assumptions, chosen, found), said
+
+
+def _local(models: Sequence[SizedModel], folder: Path) -> list[Path]:
+    """Where the models' files are; those of stores are downloaded."""
+    size = sum(model.download for model in models if model.path is None)
+    if size > _MOST_DOWNLOADED:
+        raise NotMeasuredError(
+            f"the sample must be at most {decimal(_MOST_DOWNLOADED)} to download, got {decimal(size)}: name a folder "
+            "with some of the models instead of the store"
+        )
+    paths = []
+    for number, model in enumerate(models):
+        path = model.path
+        if path is None:
+            assert model.store is not None
+            path = folder / f"{number}.tar.gz"
+            with explained():
+                s3_client().download_file(model.store.bucket, f"{model.store.prefix}{model.name}", str(path))
+        paths.append(path)
+    return paths

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Protocol, cast
 
+from multi_model_endpoint.traffic import Payload
+
 from .assumptions import Assumptions
 from .demand import SizedModel
 
@@ -39,10 +41,8 @@ class Measured:
 class Measure(Protocol):
     """Loads models on the server that an image has, and calls them."""
 
-    def __call__(
-        self, image: str, sources: Sequence[Path], payload: bytes | None, content_type: str
-    ) -> Sequence[Measured]:
-        """Measure models.
+    def __call__(self, image: str, sources: Sequence[Path], payloads: Sequence[Payload | None]) -> Sequence[Measured]:
+        """Measure models, and call those that have a payload.
 
         Raises:
             NotMeasuredError: If the server does not start, load one, or answer.
@@ -61,10 +61,8 @@ def installed() -> Measure:
 
 
 def sample(models: Sequence[SizedModel], number: int) -> list[SizedModel]:
-    """So many models whose files are here, from the smallest to the largest."""
-    ordered = sorted((model for model in models if model.path), key=lambda model: model.unpacked)
-    if not ordered:
-        raise NotMeasuredError("models must be folders or archives on this machine, got none: download some")
+    """So many models, from the smallest to the largest."""
+    ordered = sorted(models, key=lambda model: model.unpacked)
     number = min(number, len(ordered))
     return [ordered[round(place * (len(ordered) - 1) / max(1, number - 1))] for place in range(number)]
 

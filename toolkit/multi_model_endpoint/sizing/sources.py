@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from pathlib import Path
 
 from multi_model_endpoint.artifacts import models_in
@@ -14,6 +15,8 @@ from multi_model_endpoint.store_url import StoreUrl
 from multi_model_endpoint.stores.listing import Model
 
 from .demand import SizedModel
+
+_BLOCK = 4096  # bytes that a file takes a multiple of, on disk and mapped into memory
 
 
 def sized(sources: Sequence[str], in_store: Callable[[StoreUrl], Sequence[Model]]) -> dict[str, SizedModel]:
@@ -40,8 +43,9 @@ def sized(sources: Sequence[str], in_store: Callable[[StoreUrl], Sequence[Model]
 
 def _models(source: str, in_store: Callable[[StoreUrl], Sequence[Model]]) -> Iterator[SizedModel]:
     if "://" in source:
-        for model in in_store(StoreUrl.parse(source)):
-            yield SizedModel(model.target_model, model.size, model.size, is_unpacked=False)
+        url = StoreUrl.parse(source)
+        for model in in_store(url):
+            yield SizedModel(model.target_model, model.size, model.size, is_unpacked=False, store=url)
         return
     path = Path(source)
     if path.is_dir():
@@ -54,8 +58,8 @@ def _models(source: str, in_store: Callable[[StoreUrl], Sequence[Model]]) -> Ite
 def _file(name: str, path: Path) -> SizedModel:
     members = find(path).members
     if members is not None:
-        size = sum(member.size for member in members)
-        return SizedModel(name, size, size, path=path)
+        sizes = [member.size for member in members]
+        return SizedModel(name, sum(sizes), sum(ceil(size / _BLOCK) * _BLOCK for size in sizes), path=path)
     with reading(path):
         packed = path.stat().st_size
         unpacked = _unpacked(path, packed)

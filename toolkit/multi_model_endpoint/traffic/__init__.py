@@ -1,6 +1,6 @@
 """What models are sent, and how often."""
 
-from .payloads import Payload, payloads_in
+from .payloads import Payload, payloads_in, some_payloads_in
 from .popularity import zipf_weights
 
-__all__ = ["Payload", "payloads_in", "zipf_weights"]
+__all__ = ["Payload", "payloads_in", "some_payloads_in", "zipf_weights"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from mimetypes import guess_type
 from pathlib import Path
@@ -32,7 +32,7 @@ class Payload:
 
 
 def payloads_in(
-    folder: Path | None, models: Iterable[str], *, content_type: str | None = None, default: Path | None = None
+    folder: Path | None, models: Collection[str], *, content_type: str | None = None, default: Path | None = None
 ) -> dict[str, Payload]:
     """Read the payload of each model from a folder.
 
@@ -48,13 +48,27 @@ def payloads_in(
     Raises:
         ValueError: If a model has no payload, or several.
     """
+    payloads = some_payloads_in(folder, models, content_type=content_type, default=default)
+    for model in models:
+        if model not in payloads:
+            raise ValueError(f"{model!r} has no payload: name a file for all, or a folder with {_names(model)[-1]}.csv")
+    return payloads
+
+
+def some_payloads_in(
+    folder: Path | None, models: Iterable[str], *, content_type: str | None = None, default: Path | None = None
+) -> dict[str, Payload]:
+    """Read the payloads of the models that have one, as ``payloads_in`` does.
+
+    Raises:
+        ValueError: If a model has several.
+    """
     otherwise = None if default is None else Payload.read(default, content_type)
     payloads = {}
     for model in models:
         found = None if folder is None else _payload(folder, model, content_type)
-        if (payload := found or otherwise) is None:
-            raise ValueError(f"{model!r} has no payload: name a file for all, or a folder with {_names(model)[-1]}.csv")
-        payloads[model] = payload
+        if (payload := found or otherwise) is not None:
+            payloads[model] = payload
     return payloads
 
 
