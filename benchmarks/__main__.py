@@ -2,7 +2,8 @@
 
 Everything is measured beside what it is compared with, on one machine, so that only ratios and differences count.
 
-Usage: ``python -m benchmarks [SECTION …]`` (Linux). All sections together are also written beside this file.
+Usage: ``python -m benchmarks [--keep] [SECTION …]`` (Linux). All sections together are also written beside this file,
+and with ``--keep`` some, in place of what is there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.report import Section, chapter, circumstances, page
+from benchmarks.report import Section, chapter, circumstances, merged, page
 from benchmarks.sections import SECTIONS
 
 FOLDER = Path(__file__).parent
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str], sections: Sequence[Section] = SECTIONS, folde
     parser = argparse.ArgumentParser(prog="benchmarks", description="Measure all sections, or some.")
     names = {section.name for section in sections}
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sorted(names)))
-    chosen = parser.parse_args(arguments).sections
+    parser.add_argument("--keep", action="store_true", help="put sections measured alone into the last results")
+    parsed = parser.parse_args(arguments)
+    chosen = parsed.sections
     if unknown := {*chosen} - names:
         parser.error(f"no section is called {', '.join(sorted(unknown))}: there are {', '.join(sorted(names))}")
     run = circumstances()
@@ -34,7 +37,10 @@ def main(arguments: Sequence[str], sections: Sequence[Section] = SECTIONS, folde
             measured.append(section.measure())
             print(chapter(measured[-1]), end="\n\n", flush=True)
     results = {"run": run, "sections": measured}
-    if not chosen:
+    if chosen and parsed.keep:
+        last = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        results = merged(last, results, [section.name for section in sections])
+    if parsed.keep or not chosen:
         (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         (folder / "RESULTS.md").write_text(page(results) + "\n", encoding="utf-8")
     return int(any("error" in section for section in measured))

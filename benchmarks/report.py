@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -90,10 +90,20 @@ def page(results: Mapping[str, Any]) -> str:
     )
 
 
+def merged(last: Mapping[str, Any], fresh: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The last results with fresh sections, which say when they were measured, and without those that are no more."""
+    sections = {section["name"]: section for section in last["sections"]}
+    sections |= {section["name"]: section | {"run": fresh["run"]} for section in fresh["sections"]}
+    return {**last, "sections": [sections[name] for name in names if name in sections]}
+
+
 def chapter(section: Mapping[str, Any]) -> str:
     """A section as Markdown."""
-    found = table(section["rows"]) if "rows" in section else f"Not measured: {section['error']}"
-    return "\n\n".join((f"## {section['title']}", section["text"], found))
+    parts = [f"## {section['title']}", section["text"]]
+    if (run := section.get("run")) is not None:
+        parts.append(f"Measured by itself, {run['date']}, commit {run['commit']}; load average {run['load']}.")
+    parts.append(table(section["rows"]) if "rows" in section else f"Not measured: {section['error']}")
+    return "\n\n".join(parts)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

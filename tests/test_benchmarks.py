@@ -35,6 +35,11 @@ def test_each_section_is_in_the_page_about_it(root: Path) -> None:
     assert described == [section.name for section in SECTIONS]
 
 
+def test_the_results_have_no_section_that_is_no_more(root: Path) -> None:
+    results = json.loads((root / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    assert {section["name"] for section in results["sections"]} <= {section.name for section in SECTIONS}
+
+
 def test_results_are_shown_as_they_were_measured(root: Path) -> None:
     results = json.loads((root / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     assert (root / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8") == page(results) + "\n"
@@ -69,6 +74,20 @@ def test_some_sections_alone_leave_the_results_of_the_last_run(
     assert list(tmp_path.iterdir()) == []
     assert "## Good" in (shown := capsys.readouterr().out)
     assert "## Bad" not in shown
+
+
+def test_a_section_measured_alone_is_kept_with_its_own_date_and_removed_ones_go(tmp_path: Path) -> None:
+    gone = Section("gone", "Gone", "Seconds.", measured, {})
+    main([], [gone, BAD], tmp_path)
+    before = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert main(["--keep", "good"], [GOOD, BAD], tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert [section["name"] for section in results["sections"]] == ["good", "bad"]
+    assert (results["run"], results["sections"][1]) == (before["run"], before["sections"][1])
+    run = results["sections"][0]["run"]
+    shown = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    assert f"Seconds.\n\nMeasured by itself, {run['date']}, commit {run['commit']}; load average" in shown
+    assert shown.count("Measured by itself") == 1
 
 
 def test_a_section_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
