@@ -31,7 +31,7 @@ demo-container: install ## Deploy a container of your own there, change a line o
 
 # Much of the time tests wait, for the CDK CLI, servers and containers, so four parts of them run side by side; the
 # longest begin. The CDK's own validation of templates, a third of what they take, is for tests/compliance alone
-PARTS := test-deployments test-docker test-more-deployments test-local test-unit lint test-others
+PARTS := test-more-deployments test-deployments test-docker test-faults test-others test-local test-unit lint
 test: install ## Run all checks and tests
 	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target $(PARTS)
 
@@ -41,7 +41,9 @@ test-deployments:
 test-more-deployments:
 	pytest --durations=10 tests/integration --ignore-glob '*/test_[a-l]*'
 test-docker:
-	pytest --durations=10 tests/local/docker tests/local/faults
+	pytest --durations=10 tests/local/docker
+test-faults:
+	pytest --durations=10 tests/local/faults
 test-local:
 	pytest --durations=10 tests/local --ignore tests/local/docker --ignore tests/local/faults
 test-unit:
