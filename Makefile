@@ -33,7 +33,7 @@ demo-container: install ## Deploy a container of your own there, change a line o
 # longest begin. The CDK's own validation of templates, a third of what they take, is for tests/compliance alone
 PARTS := test-more-deployments test-deployments test-docker test-faults test-others test-local test-unit lint
 test: install ## Run all checks and tests
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target $(PARTS)
+	@$(MAKE) --no-print-directory --jobs 4 --keep-going --output-sync=target $(PARTS)
 
 .PHONY: $(PARTS)
 test-deployments:
