@@ -31,9 +31,9 @@ demo-container: install ## Deploy a container of your own there, change a line o
 
 # Much of the time tests wait, for the CDK CLI, servers and containers, so four parts of them run side by side; the
 # longest begin. The CDK's own validation of templates, a third of what they take, is for tests/compliance alone
-PARTS := test-deployments test-docker test-more-deployments test-local test-examples test-unit lint test-others
+PARTS := test-more-deployments test-deployments test-docker test-faults test-examples test-others test-local test-unit lint
 test: install ## Run all checks and tests
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target $(PARTS)
+	@$(MAKE) --no-print-directory --jobs 4 --keep-going --output-sync=target $(PARTS)
 
 .PHONY: $(PARTS)
 test-deployments:
@@ -43,7 +43,9 @@ test-more-deployments:
 test-examples:
 	CDK_VALIDATION=false pytest --durations=10 examples
 test-docker:
-	pytest --durations=10 tests/local/docker tests/local/faults
+	pytest --durations=10 tests/local/docker
+test-faults:
+	pytest --durations=10 tests/local/faults
 test-local:
 	pytest --durations=10 tests/local --ignore tests/local/docker --ignore tests/local/faults
 test-unit:
