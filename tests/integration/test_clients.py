@@ -197,7 +197,7 @@ def test_cli_describes_and_lists_the_endpoint(aws: Callable[..., str], outputs: 
     assert datetime.datetime.fromisoformat(endpoint["CreationTime"]) <= datetime.datetime.now().astimezone()
 
 
-def test_cli_invokes_as_the_readme_says(
+def test_cli_invokes_as_the_guide_says(
     aws: Callable[..., str],
     outputs: dict[str, str],
     target_model: str,
@@ -205,7 +205,7 @@ def test_cli_invokes_as_the_readme_says(
     root: Path,
     tmp_path: Path,
 ) -> None:
-    text = (root / "README.md").read_text()
+    text = (root / "docs" / "guides" / "first-endpoint.md").read_text()
     command = text.partition("\naws sagemaker-runtime")[2].partition("\n```")[0]
     command = command.replace("\\\n", " ").replace("<EndpointName>", outputs["EndpointName"])
     command = command.replace("<one of TargetModels>", target_model)

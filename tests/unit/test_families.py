@@ -53,7 +53,8 @@ def test_built_in_takes_it_and_says_so(root: Path, family: str) -> None:
     image = InferenceImage.built_in(family, newest.version, architecture=newest.architecture)
     assert image.family == family
     assert f"``{family}``" in str(InferenceImage.built_in.__doc__)
-    assert f"`{family}`" in (root / "README.md").read_text() or f'"{family}"' in (root / "README.md").read_text()
+    page = (root / "docs" / "guides" / "images.md").read_text()
+    assert f"`{family}`" in page or f'"{family}"' in page
 
 
 @pytest.mark.parametrize("family", sorted(DEEP_LEARNING))
