@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -177,7 +178,7 @@ EXAMPLES: dict[str, Example] = {
     "notPlainFiles": _not_plain,
     "fileNamedLikeFolder": lambda s: inspect(_archive("model", "model/weights")),
     "duplicateFile": lambda s: inspect(_archive("xgboost-model", "xgboost-model")),
-    "notAnArchive": lambda s: inspect(file("churn.tar.gz", b"PK")),
+    "notAnArchive": lambda s: inspect(file("churn.tar.gz", gzip.compress(b"a zip"))),
     "archiveTooLarge": _bomb,
     "tooManyFiles": _too_many_files,
     "xgboostModelMissing": lambda s: _layout("xgboost", "churn/xgboost-model").problems,
