@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +35,15 @@ def test_an_example_is_an_app_with_a_readme_and_a_test(name: str) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_needs_nothing_of_what_is_beside_it(name: str) -> None:
     for program in (HERE / name).rglob("*.py"):
-        if program.name != "conftest.py":
-            assert not re.search(r"parents\[|parent\.parent|from (\.\.|scripts|tests|examples)", program.read_text()), (
-                program
-            )
+        text = program.read_text()
+        depth = len(program.relative_to(HERE / name).parts)
+        assert all(int(up) < depth for up in re.findall(r"parents\[(\d+)\]", text)), program
+        assert not re.search(r"parent\.parent|from (\.\.|tests|examples)", text), program
+
+
+def test_a_copy_is_tested_as_the_readme_says(tmp_path: Path) -> None:
+    project = shutil.copytree(HERE / "quickstart", tmp_path / "my-project")
+    shutil.copy(HERE / "conftest.py", project)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "unchanged"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
