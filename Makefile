@@ -30,8 +30,8 @@ demo-container: install ## Deploy a container of your own there, change a line o
 	@python -m scripts.demo_container
 
 # Much of the time tests wait, for the CDK CLI, servers and containers, so four parts of them run side by side; the
-# longest begin. The CDK's own validation of templates, a third of what they take, is for tests/compliance alone
-PARTS := test-more-deployments test-deployments test-docker test-faults test-examples test-others test-local test-unit lint
+# longest begin
+PARTS := test-more-deployments test-deployments test-others test-docker test-examples test-local test-faults lint
 test: install ## Run all checks and tests
 	@$(MAKE) --no-print-directory --jobs 4 --keep-going --output-sync=target $(PARTS)
 
@@ -48,10 +48,8 @@ test-faults:
 	pytest --durations=10 tests/local/faults
 test-local:
 	pytest --durations=10 tests/local --ignore tests/local/docker --ignore tests/local/faults
-test-unit:
-	CDK_VALIDATION=false pytest --durations=10 tests/unit
 test-others:
-	pytest --durations=10 --ignore tests/integration --ignore tests/local --ignore tests/unit --ignore examples
+	pytest --durations=10 --ignore tests/integration --ignore tests/local --ignore examples
 
 # Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
