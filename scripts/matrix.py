@@ -83,6 +83,9 @@ def use_mlflow(environment: Environment) -> None:
 
 def use_library(environment: Environment) -> None:
     """The README's app, and the library's tests."""
+    # aws-cdk.cloud-assembly-schema brings a file of it, too: pip writes this one last, uv now the one, now the other
+    cdk = f"aws-cdk-lib=={versions(environment)['aws-cdk-lib']}"
+    install(environment.python, "--no-deps", "--reinstall-package", "aws-cdk-lib", cdk)
     snippets = re.findall(r"```python\n# (scoring|app)\.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     for name, text in snippets:
         (environment.folder / f"{name}.py").write_text(text)

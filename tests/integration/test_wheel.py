@@ -52,6 +52,8 @@ def library(root: Path, wheels: dict[str, Path], tmp_path_factory: pytest.TempPa
     """A fresh environment with the library, and what its user's tests need."""
     python = built.make_environment(tmp_path_factory.mktemp("library"))
     install(python, root, wheels["cdk_multi_model_endpoint"], wheels["multi_model_endpoint"], "pytest", "syrupy")
+    # aws-cdk.cloud-assembly-schema brings a file of it, too: pip writes this one last, uv now the one, now the other
+    install(python, root, "--no-deps", "--reinstall-package", "aws-cdk-lib", "aws-cdk-lib")
     return python
 
 
