@@ -140,7 +140,7 @@ def _at(subject: Subject, budget: int, skews: Sequence[float], calls: int, log: 
                 "server": subject.title,
                 "MiB": budget,
                 "skew": skew,
-                "hits predicted": f"{predicted.hit_ratio:.1%}",
+                "hits predicted": f"{round(predicted.hit_ratio, 5):.1%}",
                 "hits": f"{1 - loads / calls:.1%}",
                 "loads/s predicted": predicted.loads_per_second / _RATE * calls / replayed.seconds,
                 "loads/s": loads / replayed.seconds,
