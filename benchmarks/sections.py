@@ -102,9 +102,12 @@ SECTIONS = [
         "sizing",
         "What mme size predicts, and what comes",
         f"{sizing.CALLS} calls of {sizing.NUMBER} models of different sizes by Zipf's law, replayed on one instance"
-        " with `--memory-budget`, one call after the other, beginning with nothing in memory. Predicted from the files,"
-        " the trace and, for the wait, three measured loads.",
+        " with `--memory-budget`, one call after the other, beginning with nothing in memory. Hits and loads are"
+        " predicted from the files and the trace. Loads a second are those of the replay, predicted for as many calls a"
+        " second as it made. A cold call's wait is its time without that of a warm one; it is predicted from the loads"
+        " and unloads that `mme size --measure 4` takes on another server at the same time, since what else the machine"
+        " does slows both down.",
         sizing.rows,
-        {"servers": ["Multi Model Server"], "skews": (1.0,), "budgets": (2,), "number": 3, "calls": 6},
+        {"servers": ["Multi Model Server"], "skews": (1.0,), "budgets": (3,), "number": 4, "calls": 8},
     ),
 ]

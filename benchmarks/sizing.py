@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from multi_model_endpoint.sizing.assumptions import Assumptions
 from multi_model_endpoint.sizing.cache import quantile
 from multi_model_endpoint.sizing.demand import Demand, SizedModel
 from multi_model_endpoint.sizing.estimate import Estimate, Machine, Sizing
-from multi_model_endpoint.sizing.measuring import Measured, sample
+from multi_model_endpoint.sizing.measuring import Measured, concluded, sample
 from multi_model_endpoint.sizing.popularity import counted, zipf
 from multi_model_endpoint.sizing.sources import sized
 
@@ -55,10 +55,15 @@ class Subject:
         """What to call the models with."""
         return find_sample(SERVERS[self.title][1])
 
+    @property
+    def measured_models(self) -> list[SizedModel]:
+        """From the smallest to the largest."""
+        return sample(list(self.models.values()), 4)
+
     @contextmanager
     def measured(self) -> Iterator[Sequence[Measured]]:
         """What ``mme size --measure 4`` finds, again and again all the while: no machine is the same all the time."""
-        sources = [model.path for model in sample(list(self.models.values()), 4) if model.path]
+        sources = [model.path for model in self.measured_models if model.path]
         found: list[Measured] = []
         over = threading.Event()
 
@@ -140,7 +145,7 @@ def _at(subject: Subject, budget: int, skews: Sequence[float], calls: int, log: 
                 "server": subject.title,
                 "MiB": budget,
                 "skew": skew,
-                "hits predicted": f"{predicted.hit_ratio:.1%}",
+                "hits predicted": f"{round(predicted.hit_ratio, 5):.1%}",
                 "hits": f"{1 - loads / calls:.1%}",
                 "loads/s predicted": predicted.loads_per_second / _RATE * calls / replayed.seconds,
                 "loads/s": loads / replayed.seconds,
@@ -152,13 +157,9 @@ def _at(subject: Subject, budget: int, skews: Sequence[float], calls: int, log: 
 def _predicted(subject: Subject, budget: int, trace: Sequence[str], measured: Sequence[Measured]) -> Estimate:
     """As the local endpoint reckons memory; its S3 is on the same disk, and there is one caller."""
     demand = Demand(subject.models, counted(trace, list(subject.models)), _RATE, trace)
-    assumed = Assumptions(
-        reserve=0,
-        memory_factor=1.2,
-        bandwidth=1e9,
-        load_seconds=statistics.median(each.load_seconds for each in measured),
-        unload_seconds=statistics.median(each.unload_seconds for each in measured),
-    )
+    models = subject.measured_models
+    seen = concluded(Assumptions(), models * (len(measured) // len(models)), measured)
+    assumed = replace(seen, reserve=0, memory_factor=1.2, overhead=0, bandwidth=1e9)
     return Sizing(demand, assumed).estimate(Machine("local", None, budget * MIB), 1)
 
 

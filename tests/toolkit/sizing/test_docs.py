@@ -27,7 +27,8 @@ def test_its_commands_work(page: str, root: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     shutil.copytree(root / "stacks" / "models" / "xgboost", "models", ignore=shutil.ignore_patterns("house-price"))
     Path("calls.csv").write_text("time,model\n" + "".join(f"{second},customer-churn\n" for second in range(100)))
-    Path("payload.csv").write_text("3,95.5,5")
+    Path("payloads").mkdir()
+    Path("payloads", "customer-churn.csv").write_text("3,95.5,5")
     commands = re.findall(r"^```\n(mme .*)\n```$", page, re.MULTILINE)
     assert len(commands) == 3
     for command in commands:

@@ -69,6 +69,19 @@ def test_cold_calls_wait_for_the_download_and_the_load() -> None:
     assert found.loads_per_second == pytest.approx(1e-6 * (1 - found.hit_ratio))
 
 
+def test_a_cold_call_waits_for_all_that_have_to_go() -> None:
+    asked = replace(demand([1, 1, 1, 3]), trace=["m00000", "m00001", "m00002", "m00003"])
+    found = Sizing(asked, replace(EXACT, unload_seconds=5)).estimate(replace(MACHINE, memory=3 * GIB), 1)
+    assert found.cold_p50 == pytest.approx(2)
+    assert found.cold_p99 == pytest.approx(3 + 1 + 3 * 5)
+
+
+def test_loads_take_as_long_as_those_that_were_seen() -> None:
+    seen = replace(EXACT, load_seconds=2, load_spread=(0.5, 1, 4))
+    found = Sizing(demand([1.0] * 30, exponent=0), seen).estimate(MACHINE, 1)
+    assert (found.cold_p50, found.cold_p99) == (pytest.approx(3), pytest.approx(9))
+
+
 def test_cold_calls_wait_for_the_unload_of_another_where_not_all_fit() -> None:
     sizing = Sizing(demand([1.0] * 30, exponent=0), replace(EXACT, unload_seconds=5))
     assert [sizing.estimate(MACHINE, count).cold_p50 for count in (1, 3)] == [7, 2]

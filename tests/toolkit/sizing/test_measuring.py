@@ -45,8 +45,15 @@ def test_loads_unloads_and_calls_are_those_that_were_measured() -> None:
     times = [Measured(1, 1.0, 0.1, 0.002), Measured(1, 9.0, 0.9, None), Measured(1, 2.0, 0.2, 0.004)]
     found = concluded(Assumptions(cpu_seconds=7), [model(1)] * 3, times)
     assert (found.load_seconds, found.unload_seconds) == (2, 0.2)
+    assert found.load_spread == (0.5, 1, 4.5)
     assert found.cpu_seconds == pytest.approx(0.003)
     assert concluded(Assumptions(cpu_seconds=7), [model(1)], times[1:2]).cpu_seconds == 7
+
+
+def test_of_many_loads_a_few_tell_how_they_differ() -> None:
+    times = [Measured(1, 1 + second, 0, None) for second in range(21)]
+    found = concluded(Assumptions(), [model(1)] * 21, times)
+    assert [11 * each for each in found.load_spread] == pytest.approx([3, 7, 11, 15, 19])
 
 
 def test_a_payload_that_the_model_refuses_is_said(root: Path) -> None:

@@ -17,14 +17,15 @@ body { margin: 0 auto; max-width: 1120px; padding: 16px; background: var(--back)
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0; } h2 { font-size: 1.15rem; margin: 1.75rem 0 .5rem; }
 .charts { display: grid; gap: 0 32px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
-figure { margin: 0; } figcaption, .quiet { color: var(--quiet); font-size: .875rem; }
+figure { margin: 0 0 12px; } figcaption, .quiet { color: var(--quiet); font-size: .875rem; }
 svg { display: block; width: 100%; max-width: 560px; font-size: 12px; } svg text { fill: var(--quiet); }
 .grid { stroke: var(--line); stroke-width: 1; } polyline { fill: none; stroke-width: 2; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; white-space: nowrap; }
 th, td { padding: 4px 12px 4px 0; text-align: right; border-bottom: 1px solid var(--line); }
-th { color: var(--quiet); font-size: .75rem; font-weight: 600; } th:first-child, td:first-child { text-align: left; }
-pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: 12px; overflow-x: auto;
-  font-size: .8125rem; }
+th { color: var(--quiet); font-size: .75rem; font-weight: 600; }
+th:first-child, td:first-child { text-align: left; white-space: normal; }
+pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: 12px; font-size: .8125rem;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
 .key { display: inline-block; margin-right: 12px; } .key::before { content: "●"; margin-right: 4px; }
 """
 _COLOURS = "\n".join(

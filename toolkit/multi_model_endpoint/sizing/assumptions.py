@@ -16,7 +16,8 @@ class Assumptions:
         memory_factor: How many times its files' bytes a model takes in memory, where that was not measured.
         overhead: The bytes that each model takes beside.
         bandwidth: Bytes a second of a download from S3.
-        load_seconds: What a model's load takes once it is downloaded.
+        load_seconds: What a model's load takes once it is downloaded: the median.
+        load_spread: How many times the median loads take, each equally often.
         unload_seconds: What the unload of another model takes, for which a load waits when memory is full.
         cpu_seconds: The processor time of a call; None when it is not known.
         busy: The share of the processors that may be busy.
@@ -29,6 +30,7 @@ class Assumptions:
     overhead: int = 0
     bandwidth: float = 100e6
     load_seconds: float = 1.0
+    load_spread: tuple[float, ...] = (1.0,)
     unload_seconds: float = 0.0
     cpu_seconds: float | None = None
     busy: float = 0.5
@@ -41,6 +43,7 @@ class Assumptions:
             return float(model.measured)
         return model.unpacked * self.memory_factor + self.overhead
 
-    def wait(self, model: SizedModel, *, full: bool) -> float:
-        """The seconds that a call waits for a model that has to be downloaded, and another to be unloaded if full."""
-        return model.download / self.bandwidth + self.load_seconds + (self.unload_seconds if full else 0)
+    def waits(self, model: SizedModel, unloads: float) -> list[float]:
+        """Seconds that calls wait for a model that has to be downloaded, once so many others have been unloaded."""
+        rest = model.download / self.bandwidth + unloads * self.unload_seconds
+        return [rest + factor * self.load_seconds for factor in self.load_spread]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
+from statistics import fmean
 
 from multi_model_endpoint.instances import InstanceType
 
@@ -180,7 +181,7 @@ class Sizing:
         copies = self._copies(machine, count)
         outcome = self._outcome(memory, count, copies)
         hits = 1 - outcome.waiting
-        cold = outcome.loads or [(assumed.wait(model, full=False), 1.0) for model in models.values()]
+        cold = outcome.loads or [(wait, 1.0) for model in models.values() for wait in assumed.waits(model, 0)]
         busy = None
         if assumed.cpu_seconds is not None and machine.vcpus:
             busy = demand.rate * assumed.cpu_seconds / (machine.vcpus * count)
@@ -214,14 +215,15 @@ class Sizing:
         if key not in self._outcomes:
             missed, first = self._misses(memory, count, copies)
             loads, waits = [], []
-            for name, (share, evicting) in missed.items():
+            for name, (share, evicting, unloads) in missed.items():
                 called, model = self.demand.shares[name], self.demand.models[name]
-                free, full = (self.assumptions.wait(model, full=memory_full) for memory_full in (False, True))
-                joined = self.demand.rate * called / copies.get(name, 1) * (free + evicting * (full - free))
+                kinds = [(self.assumptions.waits(model, unloads), evicting)]
+                kinds.append((self.assumptions.waits(model, 0), 1 - evicting))
+                joined = self.demand.rate * called / copies.get(name, 1) * sum(fmean(each) * of for each, of in kinds)
                 loaded = share / (1 + share / called * joined)
-                kinds = [(full, loaded * evicting), (free, loaded * (1 - evicting))]
-                loads += [(wait, part) for wait, part in kinds if part]
-                waits += [(wait, part * (1 + joined)) for wait, part in kinds if part]
+                found = [(wait, loaded * of / len(each)) for each, of in kinds if of for wait in each]
+                loads += found
+                waits += [(wait, part * (1 + joined)) for wait, part in found]
             self._outcomes[key] = _Outcome(loads, waits, first)
         return self._outcomes[key]
 
@@ -240,8 +242,8 @@ class Sizing:
 
     def _misses(
         self, memory: float, count: int, copies: Mapping[str, int]
-    ) -> tuple[dict[str, tuple[float, float]], float | None]:
-        """The share of all calls that would load each model if that took no time, and of these that evict others.
+    ) -> tuple[dict[str, tuple[float, float, float]], float | None]:
+        """The share of all calls that would load each model if that took no time, that of these which evict, how many.
 
         In a trace also the share of all calls that are a model's first.
         """
@@ -255,7 +257,7 @@ class Sizing:
         caches, members = self._caches(copies)
         misses = caches.misses(memory, count)
         return {
-            name: (demand.shares[name] * miss, 1.0)
+            name: (demand.shares[name] * miss, 1.0, 1.0)
             for miss, names in zip(misses, members, strict=True)
             for name in names
             if miss and demand.shares[name]
@@ -276,5 +278,9 @@ class Sizing:
         return self._items[key]
 
 
-def _shares(found: Replay) -> dict[str, tuple[float, float]]:
-    return {name: (number / found.calls, found.evicting.get(name, 0) / number) for name, number in found.loaded.items()}
+def _shares(found: Replay) -> dict[str, tuple[float, float, float]]:
+    shares = {}
+    for name, number in found.loaded.items():
+        evicting = found.evicting.get(name, 0)
+        shares[name] = number / found.calls, evicting / number, found.evicted.get(name, 0) / max(1, evicting)
+    return shares

@@ -14,6 +14,7 @@ from multi_model_endpoint.traffic import Payload
 from .assumptions import Assumptions
 from .demand import SizedModel
 
+_SPREAD = 5
 _INSTALLED = "multi_model_endpoint.measuring"
 
 
@@ -68,17 +69,25 @@ def sample(models: Sequence[SizedModel], number: int) -> list[SizedModel]:
 
 
 def concluded(assumptions: Assumptions, models: Sequence[SizedModel], measured: Sequence[Measured]) -> Assumptions:
-    """What follows for all models: a line through memory by size, the median load and unload, the mean call."""
+    """What follows for all models: a line through memory by size, the loads, the median unload, the mean call."""
     factor, overhead = _line([model.unpacked for model in models], [each.memory for each in measured])
+    loads = sorted(each.load_seconds for each in measured)
     calls = [each.cpu_seconds for each in measured if each.cpu_seconds is not None]
     return replace(
         assumptions,
         memory_factor=factor,
         overhead=round(overhead),
-        load_seconds=median(each.load_seconds for each in measured),
+        load_seconds=median(loads),
+        load_spread=tuple(load / median(loads) for load in _some(loads)),
         unload_seconds=median(each.unload_seconds for each in measured),
         cpu_seconds=mean(calls) if calls else assumptions.cpu_seconds,
     )
+
+
+def _some(ordered: Sequence[float]) -> Sequence[float]:
+    """A few of them, evenly spread."""
+    number = min(_SPREAD, len(ordered))
+    return [ordered[len(ordered) * (2 * place + 1) // (2 * number)] for place in range(number)]
 
 
 def _line(sizes: Sequence[int], memory: Sequence[int]) -> tuple[float, float]:

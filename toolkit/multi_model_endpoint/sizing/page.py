@@ -59,9 +59,10 @@ def _table(report: Report) -> Iterator[str]:
 
 def _hits(report: Report, sizing: Sizing) -> Iterator[str]:
     curve = sizing.curve(_POINTS)
-    memory = Axis.from_zero("memory for models, GiB", [size / GIB for size, _ in curve])
+    found = [each for each in report.estimates if each.count * each.model_memory <= 2 * curve[-1][0]]
+    sizes = [curve[-1][0], *(each.count * each.model_memory for each in found)]
+    memory = Axis.from_zero("memory for models, GiB", [size / GIB for size in sizes])
     ratio = Axis("hit ratio", 0.0, 1.0, written=lambda value: f"{value:.0%}")
-    found = [each for each in report.estimates if each.count * each.model_memory / GIB <= memory.high]
     lines = [
         Line([(size / GIB, hits) for size, hits in curve]),
         Line(

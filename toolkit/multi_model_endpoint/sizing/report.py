@@ -90,10 +90,12 @@ class Report:
             "an instance's processors may give is on several; AWS says that calls go to where the model is, and with "
             "many to further instances, not at which number."
         )
+        times = [assumed.load_seconds * factor for factor in assumed.load_spread]
+        spread = f"; it took {times[0]:.3g} to {times[-1]:.3g} s" if len(times) > 1 else ""
         yield (
             f"A cold call waits for S3 with {decimal(round(assumed.bandwidth))} a second (--bandwidth), "
-            f"{assumed.load_seconds:.3g} s of the server's for the load (--load-time), and where not all models fit "
-            f"{assumed.unload_seconds:.3g} s for the unload of another (--unload-time)"
+            f"{assumed.load_seconds:.3g} s of the server's for the load (--load-time{spread}), and where not all "
+            f"models fit {assumed.unload_seconds:.3g} s for the unload of each that has to go (--unload-time)"
             + (f", {self.measured}. " if self.measured else ". ")
             + "What is still on the instance's disk is not downloaded, and so comes sooner."
         )

@@ -17,12 +17,14 @@ class Replay:
         first: How many were the first on their instance for their model, and so had to load it.
         loaded: How often each model was loaded.
         evicting: How often others had to go for it.
+        evicted: How many had to go for it, all in all.
     """
 
     calls: int
     first: int
     loaded: Mapping[str, int]
     evicting: Mapping[str, int]
+    evicted: Mapping[str, int]
 
     @property
     def loads(self) -> int:
@@ -65,6 +67,7 @@ def replay(
     turns: dict[str, int] = {}
     loaded: dict[str, int] = {}
     evicting: dict[str, int] = {}
+    evicted: dict[str, int] = {}
     seen: set[tuple[str, int]] = set()
     first = 0
     for number, model in enumerate(calls):
@@ -94,6 +97,8 @@ def replay(
             evicting[model] = evicting.get(model, 0) + 1
         while cache and used[instance] + size > memory:
             used[instance] -= cache.popitem(last=False)[1]
+            if number >= skip:
+                evicted[model] = evicted.get(model, 0) + 1
         cache[model] = size
         used[instance] += size
-    return Replay(len(calls) - skip, first, loaded, evicting)
+    return Replay(len(calls) - skip, first, loaded, evicting, evicted)
