@@ -70,7 +70,15 @@ def main() -> int:
     unknown = sorted({f"{row['package']}: {row['licence']}" for row in rows if not agreed(row)})
     print("licences to be agreed to:", ", ".join(unknown) or "none")
     ignored = [option for name in IGNORED for option in ("--ignore-vuln", name)]
-    audit = ("--requirement", PINS, "--no-deps", "--disable-pip", "--strict", "--progress-spinner=off", *ignored)
+    audit: tuple[str | Path, ...] = (
+        "--requirement",
+        PINS,
+        "--no-deps",
+        "--disable-pip",
+        "--strict",
+        "--progress-spinner=off",
+        *ignored,
+    )
     asked = tool(*PIP_AUDIT, *audit, check=False)
     return int(bool(unknown) or asked != 0)
 

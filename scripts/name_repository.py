@@ -35,4 +35,4 @@ def _make_links_absolute(readme: Path, address: str, tag: str, folder: Path) -> 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2])

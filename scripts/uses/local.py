@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -25,9 +26,9 @@ def main(model: str) -> None:
         os.environ.update(aws.environment)
         boto3.client("s3").create_bucket(Bucket="scoring")
         mme = Path(sys.executable).with_name("mme")
-        push = [mme, "push", model, "s3://scoring/models/"]
+        push = [str(mme), "push", model, "s3://scoring/models/"]
         target = subprocess.run(push, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-        sagemaker = boto3.client("sagemaker")
+        sagemaker: Any = boto3.client("sagemaker")
         container = {"Image": IMAGE, "Mode": "MultiModel", "ModelDataUrl": "s3://scoring/models/"}
         role = "arn:aws:iam::000000000000:role/Scoring"
         sagemaker.create_model(ModelName="scoring", ExecutionRoleArn=role, PrimaryContainer=container)
