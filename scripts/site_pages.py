@@ -39,7 +39,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """Make links between files of the repository links between pages; of those to other files only the text stays."""
     if page.file.src_uri == "index.md":
         page.meta["hide"] = ["navigation", "toc"]
-    if page.file.src_uri.startswith(("api/", "CHANGELOG")):
+    if page.file.src_uri.startswith(("api/", "examples/", "CHANGELOG", "rules")):
         page.meta["search"] = {"boost": 0.3}  # whoever looks for something wants to read of it first
     if page.file.src_uri == "api/command.md":
         return markdown + commands()

@@ -67,8 +67,8 @@ TYPE = """(() => {
   input.value = %s
   input.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true}))
 })()"""
-FOUND = """[...document.querySelectorAll('a.md-search-result__link')].slice(0, 8)
-  .map(link => new URL(link.href).pathname.slice(1))"""
+FOUND = """[...document.querySelectorAll('.md-search-result__item')].slice(0, 5)
+  .map(item => new URL(item.querySelector('a').href).pathname.slice(1))"""
 
 
 class Links(HTMLParser):
