@@ -32,13 +32,15 @@ BLOCKS = [(page, *block) for page in PAGES for block in BLOCK.findall((ROOT / pa
 # Programs that are no CDK app, and transcripts: the test that runs them; a folder stands for its pages
 ELSEWHERE = {
     "call.py": "tests/integration/test_start.py::test_every_caller_of_the_pages_gets_an_answer",
+    "docs/choose-your-instances.md": "tests/integration/test_choosing.py::test_its_commands_say_what_the_page_says",
     "docs/client.md aliases.py": "tests/toolkit/aliases/test_store.py::test_what_the_documentation_shows_works",
     "docs/containers.md": "tests/local/docker/test_checks.py::test_the_documentation_shows_every_check",
     "docs/guides/testing.md test_deployed.py": "tests/integration/test_start.py::test_the_tests_of_the_guide_pass",
     "docs/guides/testing.md test_scoring.py": (
         "tests/integration/test_wheel.py::test_somebody_elses_snapshot_test_passes_and_notices_a_change"
     ),
-    "docs/load.md": "tests/integration/test_load.py::test_the_locustfile_of_the_page_runs_on_two_workers",
+    "docs/load.md": "tests/integration/test_choosing.py::test_the_locustfile_of_its_page_runs_on_two_workers",
+    "docs/migration": "tests/test_migration.py::test_stack_hosts_what_boto3_has_made",
     "docs/promoting.md": (
         "tests/integration/test_promoting.py::test_a_better_model_is_promoted_and_rolled_back_while_callers_go_on"
     ),
@@ -77,7 +79,7 @@ def programs() -> Iterator[tuple[str, str, str]]:
             yield page, name[1], text
 
 
-APPS = [(page, name) for page, name, text in programs() if "app.synth()" in text]
+APPS = [(page, name) for page, name, text in programs() if "app.synth()" in text and page not in ELSEWHERE]
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +131,8 @@ def test_mistakes_are_told_as_the_page_tells_them(ended: dict[str, str]) -> None
 
 
 def test_every_program_is_run() -> None:
-    scoring = [text for _, name, text in programs() if name == "scoring.py"]  # which app.py runs
+    # which app.py runs
+    scoring = [text for page, name, text in programs() if name == "scoring.py" and page not in ELSEWHERE]
     assert len(set(scoring)) == 1
     left = [(page, name) for page, name, _ in programs() if (page, name) not in APPS and name != "scoring.py"]
     assert [page for page in left if elsewhere(*page) is None] == []

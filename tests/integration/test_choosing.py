@@ -111,13 +111,11 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def account(
-    start_local: Callable[..., LocalEndpoint], tmp_path_factory: pytest.TempPathFactory, root: Path
-) -> Iterator[Account]:
+def account(start_local: Callable[..., LocalEndpoint], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     folder = tmp_path_factory.mktemp("account")
     local = start_local(folder / "log.txt", "--docker", "never")
     account = Account(local, local.environment["AWS_REGION"], folder / "cdk.out")
-    account.cdk("bootstrap", cwd=root)
+    account.bootstrap()
     local.client("s3").create_bucket(Bucket="my-models")
     yield account
     local.stop()
@@ -191,7 +189,7 @@ def test_a_load_test_names_the_model_that_refuses_its_payload(walked: Walk, read
     assert "ModelError" in said
 
 
-def test_the_locustfile_of_the_load_test_s_page_runs_on_two_workers(walked: Walk, reader: Reader, root: Path) -> None:
+def test_the_locustfile_of_its_page_runs_on_two_workers(walked: Walk, reader: Reader, root: Path) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", (root / "docs" / "load.md").read_text(), re.S)
     quick = program + "\nRamp.targets = Targets(p99_ms=60_000)\nRamp.max_rps = 10.0\nRamp.step_seconds = 2.0\n"
     (reader.folder / "ramp.py").write_text(quick)
