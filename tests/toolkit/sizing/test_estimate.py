@@ -79,7 +79,7 @@ def test_a_cold_call_waits_for_all_that_have_to_go() -> None:
 def test_loads_take_as_long_as_those_that_were_seen() -> None:
     seen = replace(EXACT, load_seconds=2, load_spread=(0.5, 1, 4))
     found = Sizing(demand([1.0] * 30, exponent=0), seen).estimate(MACHINE, 1)
-    assert (found.cold_p50, found.cold_p99) == (pytest.approx(3), pytest.approx(9))
+    assert [found.cold_p50, found.cold_p99] == pytest.approx([3, 9])
 
 
 def test_cold_calls_wait_for_the_unload_of_another_where_not_all_fit() -> None:
