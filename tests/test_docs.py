@@ -40,7 +40,10 @@ ELSEWHERE = {
         "tests/integration/test_wheel.py::test_somebody_elses_snapshot_test_passes_and_notices_a_change"
     ),
     "docs/load.md": "tests/integration/test_choosing.py::test_the_locustfile_of_its_page_runs_on_two_workers",
-    "docs/migration": "tests/test_migration.py::test_stack_hosts_what_boto3_has_made",
+    "docs/migration/from-boto3.md before.py": "tests/test_migration.py::test_stack_hosts_what_boto3_has_made",
+    "docs/migration/from-sdk-v2.md before.py": (
+        "tests/test_migration.py::test_what_the_page_calls_of_the_sdk_is_what_a_test_calls_of_it"
+    ),
     "docs/promoting.md": (
         "tests/integration/test_promoting.py::test_a_better_model_is_promoted_and_rolled_back_while_callers_go_on"
     ),

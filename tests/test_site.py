@@ -33,7 +33,7 @@ SEARCHES = {
     "target model": "models.html",
     "507": "containers.html",
     "canary": "guides/safe-updates.html",
-    "unknownImage": "guides/images.html",
+    "unknownImage": "rules.html",
     "tenants": "guides/tenants.html",
     "mme push": "models.html",
     "ModelNotReadyException": "client.html",
