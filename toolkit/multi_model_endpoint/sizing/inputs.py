@@ -25,6 +25,7 @@ from .demand import Demand, SizedModel
 from .estimate import GIB, Machine
 from .measuring import NotMeasuredError, concluded, installed, sample
 from .popularity import counted, zipf
+from .report import digits
 from .sources import sized
 from .traces import InvalidTraceError, Trace, read_log_group, read_trace
 
@@ -78,8 +79,9 @@ def demand_of(
     rate = rps or (trace.rate and trace.rate * len(calls) / len(trace.calls))
     if rate is None:
         raise click.UsageError("the calls of the trace have no times: say how many there are in a second by --rps")
-    said = f"{len(calls)} calls of {where} were replayed, {rate:.3g} a second, beginning with nothing in memory." + (
-        f" {unknown} calls of other models were left out." if unknown else ""
+    said = (
+        f"{len(calls)} calls of {where} were replayed, {digits(rate)} a second, beginning with nothing in memory."
+        + (f" {unknown} calls of other models were left out." if unknown else "")
     )
     return Demand(models, counted(calls, list(models)), rate, calls), said
 

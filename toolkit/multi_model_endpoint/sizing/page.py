@@ -8,7 +8,7 @@ from html import escape
 from multi_model_endpoint.pages import COLOURS, Axis, Line, document, figure, key, table
 
 from .estimate import GIB, Estimate, Sizing
-from .report import HEADER, Report, construct, gib, percent, seconds
+from .report import HEADER, Report, construct, digits, gib, percent, seconds
 
 _POINTS = 32
 _COUNTS = 8
@@ -44,7 +44,7 @@ def _answer(report: Report) -> Iterator[str]:
     yield f"<h1>{best.count} &times; {escape(best.machine.name)}</h1>"
     cost = "at a price that is not known" if best.monthly is None else f"for {best.monthly:,.0f} US dollars a month"
     yield (
-        f"<p>for {len(report.demand.models)} models and {report.demand.rate:.3g} calls a second, {cost}. "
+        f"<p>for {len(report.demand.models)} models and {digits(report.demand.rate)} calls a second, {cost}. "
         f"{percent(best.hit_ratio)} of the calls find their model in memory; a cold call waits "
         f"{seconds(best.cold_p50)} (median), {seconds(best.cold_p99)} (99th percentile).</p>"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from math import ceil
 from typing import Any
 
@@ -56,7 +57,7 @@ class Report:
                 gib(each.model_memory),
                 f"{each.fits:.0f}",
                 percent(each.hit_ratio),
-                f"{each.loads_per_second:.3g}",
+                digits(each.loads_per_second),
                 seconds(each.cold_p50),
                 seconds(each.cold_p99),
                 "unknown" if each.cpu is None else percent(each.cpu),
@@ -79,7 +80,7 @@ class Report:
         yield self._memory()
         yield (
             f"{assumed.reserve:.0%} of an instance's memory are not for models but the system, the server, and "
-            "calls under way (--reserve; AWS publishes no figure). Of a GPU type it is the GPUs' memory."
+            "calls under way (--reserve; AWS publishes no digits). Of a GPU type it is the GPUs' memory."
         )
         yield (
             "Models are unloaded least recently used first, when the next one needs room; AWS says 'unused' ones are, "
@@ -91,11 +92,11 @@ class Report:
             "many to further instances, not at which number."
         )
         times = [assumed.load_seconds * factor for factor in assumed.load_spread]
-        spread = f"; it took {times[0]:.3g} to {times[-1]:.3g} s" if len(times) > 1 else ""
+        spread = f"; it took {digits(times[0])} to {digits(times[-1])} s" if len(times) > 1 else ""
         yield (
             f"A cold call waits for S3 with {decimal(round(assumed.bandwidth))} a second (--bandwidth), "
-            f"{assumed.load_seconds:.3g} s of the server's for the load (--load-time{spread}), and where not all "
-            f"models fit {assumed.unload_seconds:.3g} s for the unload of each that has to go (--unload-time)"
+            f"{digits(assumed.load_seconds)} s of the server's for the load (--load-time{spread}), and where not all "
+            f"models fit {digits(assumed.unload_seconds)} s for the unload of each that has to go (--unload-time)"
             + (f", {self.measured}. " if self.measured else ". ")
             + "What is still on the instance's disk is not downloaded, and so comes sooner."
         )
@@ -103,7 +104,7 @@ class Report:
             yield "What a call takes of the processors is not known, so they don't count (--cpu-ms, --payload)."
         else:
             yield (
-                f"A call takes {1000 * assumed.cpu_seconds:.3g} ms of a processor (--cpu-ms, or measured with "
+                f"A call takes {digits(1000 * assumed.cpu_seconds)} ms of a processor (--cpu-ms, or measured with "
                 "--payload). The time of GPUs does not count."
             )
         yield (
@@ -118,7 +119,7 @@ class Report:
 
     def _memory(self) -> str:
         assumed = self.assumptions
-        taken = f"In memory a model takes {assumed.memory_factor:.3g} times its files' size (--memory-factor)"
+        taken = f"In memory a model takes {digits(assumed.memory_factor)} times its files' size (--memory-factor)"
         if assumed.overhead:
             taken += f" and {decimal(assumed.overhead)} (--overhead)"
         if self.measured is not None:
@@ -172,7 +173,7 @@ def construct(best: Estimate, assumptions: Assumptions) -> str:
         lines += [
             f"scaling = endpoint.default_variant.auto_scale_instance_count(max_capacity={2 * best.count})",
             f'scaling.scale_on_invocations("Load", max_requests_per_second='
-            f"{best.machine.vcpus / assumptions.cpu_seconds:.3g})",
+            f"{digits(best.machine.vcpus / assumptions.cpu_seconds)})",
         ]
     else:
         lines.append("# scale_on_invocations(max_requests_per_second=...): what one instance takes is not known")
@@ -185,9 +186,14 @@ def construct(best: Estimate, assumptions: Assumptions) -> str:
     return "\n".join(lines)
 
 
+def digits(value: float) -> str:
+    """Three digits of a number, without an exponent."""
+    return f"{Decimal(f'{value:.3g}'):f}"
+
+
 def gib(size: float) -> str:
-    """Bytes as GiB."""
-    return f"{size / GIB:.3g} GiB"
+    """Bytes as GiB; a few of them are 0.01."""
+    return "0.01 GiB" if 0 < size < GIB / 100 else f"{digits(size / GIB)} GiB"
 
 
 def percent(share: float) -> str:
