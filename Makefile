@@ -31,7 +31,7 @@ demo-container: install ## Deploy a container of your own there, change a line o
 
 # Much of the time tests wait, for the CDK CLI, servers and containers, so four parts of them run side by side; the
 # longest begin
-PARTS := test-more-deployments test-deployments test-others test-docker test-examples test-local test-faults lint
+PARTS := test-others test-more-deployments test-deployments test-docker test-examples test-local test-faults lint
 test: install ## Run all checks and tests
 	@$(MAKE) --no-print-directory --jobs 4 --keep-going --output-sync=target $(PARTS)
 
@@ -49,7 +49,7 @@ test-faults:
 test-local:
 	pytest --durations=10 tests/local --ignore tests/local/docker --ignore tests/local/faults
 test-others:
-	pytest --durations=10 --ignore tests/integration --ignore tests/local --ignore examples
+	pytest --durations=10 tests --ignore tests/integration --ignore tests/local
 
 # Images of more than a gigabyte, and servers that take seconds of a processor for each model: not in every run
 test-frameworks: install ## Run AWS's servers for PyTorch and Hugging Face in Docker, and compare
