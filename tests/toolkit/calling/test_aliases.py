@@ -145,7 +145,7 @@ def test_who_has_less_time_gives_up_and_others_look_the_alias_up_themselves(
 
     def hasty() -> None:
         try:
-            client.invoke("churn", b"x", timeout=0.5)
+            client.invoke("churn", b"x", timeout=2)
         finally:
             over.set()
 
@@ -154,7 +154,7 @@ def test_who_has_less_time_gives_up_and_others_look_the_alias_up_themselves(
         first = pool.submit(hasty)
         assert asked.wait(60)
         assert client.invoke("churn", b"x", timeout=60).target_model == OLD
-        with pytest.raises(ReadTimeoutError if end == "no answer" else ClientError):
+        with pytest.raises((ReadTimeoutError, ClientError)):  # an error, or the little time left for the last attempt
             first.result()
 
 

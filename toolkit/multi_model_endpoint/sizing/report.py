@@ -80,7 +80,7 @@ class Report:
         yield self._memory()
         yield (
             f"{assumed.reserve:.0%} of an instance's memory are not for models but the system, the server, and "
-            "calls under way (--reserve; AWS publishes no digits). Of a GPU type it is the GPUs' memory."
+            "calls under way (--reserve; AWS publishes no figure). Of a GPU type it is the GPUs' memory."
         )
         yield (
             "Models are unloaded least recently used first, when the next one needs room; AWS says 'unused' ones are, "
