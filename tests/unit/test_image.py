@@ -129,7 +129,7 @@ def test_refuses_a_region_without_the_image_and_lists_the_others(image: Inferenc
         ("xgboost", "3.2-0-cpu-py3", "version must be one such as 3.2-0"),
         ("xgboost", 1.7, "version must be a string, got 1.7: write '1.7'"),
         ("knn", "latest", "version must be one such as 1 for knn"),
-        ("pytorch", None, r'for pytorch use InferenceImage.from_dlc\("pytorch-inference'),
+        ("pytorch", None, r'for pytorch use InferenceImage.from_dlc\("pytorch-inference", "[\d.]+-cpu-'),
     ],
 )
 def test_refuses_what_cannot_be_an_image(algorithm: str, version: Any, problem: str) -> None:

@@ -152,8 +152,8 @@ def test_none_is_refused_where_it_means_nothing(
     [
         (
             lambda s, m, v: m(initial_instance_count="3"),
-            "initial_instance_count must be a whole number, got the string '3': write int(…) or float(…), context "
-            "given by -c is text",
+            "initial_instance_count must be a whole number, got the string '3': write int(…), context given "
+            "by -c is text",
         ),
         (
             lambda s, m, v: m(initial_instance_count=cdk.CfnParameter(s, "Count", type="Number").value),
@@ -169,7 +169,8 @@ def test_none_is_refused_where_it_means_nothing(
         ),
         (
             lambda s, m, v: m(enable_ssm_access="false"),
-            "enable_ssm_access must be True or False, got the string 'false'",
+            "enable_ssm_access must be True or False, got the string 'false': write … == 'true', context given by -c "
+            "is text",
         ),
         (
             lambda s, m, v: TritonSettings(log_info=1),  # type: ignore[arg-type]
@@ -206,7 +207,7 @@ def test_none_is_refused_where_it_means_nothing(
         (
             lambda s, m, v: m(initial_instance_count=Fraction(3)),
             "initial_instance_count must be a whole number, got Fraction(3, 1): it is of the kind Fraction, write "
-            "int(…) or float(…)",
+            "int(…)",
         ),
         (lambda s, m, v: m(initial_instance_count=Answer.TWO), ""),
         (
@@ -218,11 +219,45 @@ def test_none_is_refused_where_it_means_nothing(
         (lambda s, m, v: m().add_rollback_alarms("errors"), ""),
         (lambda s, m, v: InferenceImage.from_ecr_repository("mine"), ""),  # type: ignore[arg-type]
         (lambda s, m, v: m().grant_invoke("arn:aws:iam::1:role/r"), ""),
+        (
+            lambda s, m, v: m(initial_variant_weight="3"),
+            "initial_variant_weight must be a number, got the string '3': write int(…) or float(…), context given by "
+            "-c is text",
+        ),
+        (lambda s, m, v: m(environment={"LEVEL": None}), "environment must have strings as values, got None for LEVEL"),
+        (
+            lambda s, m, v: m().grant_invoke(
+                iam.AccountRootPrincipal(),
+                target_models=cdk.CfnParameter(s, "Tenant").value_as_string,
+            ),
+            "target_models must be a list, got a token: write […], or Token.as_list(…) for a whole list",
+        ),
     ],
 )
 def test_what_else_is_asked_for(stack: cdk.Stack, make_endpoint: MakeEndpoint, given: Given, problem: str) -> None:
     found = refusal(given, stack, make_endpoint, None)
     assert found == problem or not problem
+
+
+@pytest.mark.parametrize(
+    ("argument", "kind"),
+    [
+        ("image", "InferenceImage"),
+        ("model_store", "ModelStore"),
+        ("deployment", "DeploymentPolicy"),
+        ("data_capture", "DataCapture"),
+        ("core_dump", "CoreDump"),
+    ],
+)
+def test_an_object_of_another_class_is_no_such_thing(make_endpoint: MakeEndpoint, argument: str, kind: str) -> None:
+    with pytest.raises(InvalidEndpointError, match=f"{argument} must be of the kind {kind}, got <"):
+        make_endpoint(**{argument: cdk.App()})
+
+
+def test_an_image_alone_is_no_container(stack: cdk.Stack) -> None:
+    image: Any = IMAGE
+    with pytest.raises(InvalidEndpointError, match="container must be of the kind MultiModelContainer, got <"):
+        MultiModelEndpoint(stack, "Endpoint", container=image, instance_type="ml.m5.xlarge")
 
 
 def test_the_error_names_the_construct_or_what_was_called(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:

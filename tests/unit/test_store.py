@@ -141,6 +141,14 @@ class TestAddModel:
         with pytest.raises(InvalidEndpointError, match="name must be new in this store, got 'resnet' a second time"):
             store.add_model("resnet", model)
 
+    def test_refuses_a_name_that_is_a_token(self, stack: cdk.Stack, model: Path) -> None:
+        name = cdk.CfnParameter(stack, "Tenant").value_as_string
+        store = ModelStore(stack, "Models")
+        with pytest.raises(InvalidEndpointError, match="name must be known at synth, got a token"):
+            store.add_model(f"{name}/resnet", model)
+        with pytest.raises(InvalidEndpointError, match="name must be known at synth, got a token"):
+            store.add_models(model.parent, folder=name)
+
     def test_refuses_a_name_too_long_with_its_hash(self, stack: cdk.Stack, model: Path) -> None:
         with pytest.raises(InvalidEndpointError, match="at most 1024 characters, got 1025"):
             ModelStore(stack, "Models", bucket=imported(stack)).add_model("a" * 1002, model)

@@ -197,7 +197,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "a call alone": ({"calls": CALL}, "calls must be a list"),
     "a string": ({"calls": "churn.tar.gz"}, "calls must be a list, got the string"),
     "a tuple for a call": ({"calls": [("a", "b", "c")]}, r"calls\[0\] must be of the kind WarmUpCall"),
-    "a construct for a call": ({"calls": [cdk.App()]}, r"calls must be of the kind WarmUpCall, got <aws_cdk.App"),
+    "a construct for a call": ({"calls": [cdk.App()]}, r"calls\[0\] must be of the kind WarmUpCall, got <aws_cdk.App"),
     "names beyond a policy": (
         {"calls": [WarmUpCall(f"{number:01000}", "1", "text/csv") for number in range(9)]},
         "target models of at most 9000 characters together, got 9027",

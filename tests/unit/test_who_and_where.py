@@ -15,6 +15,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Annotations, Match, Template
 
 from cdk_multi_model_endpoint import (
@@ -327,6 +328,19 @@ class TestElsewhere:
         make_endpoint(construct_id="Here", data_capture=DataCapture(bucket=s3.Bucket(stack, "Ours")))
         found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("crossAccountDestination"))
         assert {message.id for message in found} == {"/Stack/Endpoint"}
+
+    def test_alarms_tell_no_topic_of_another_region(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+        far, near, unknown = (
+            sns.Topic.from_topic_arn(stack, name, f"arn:aws:sns:{region}:111111111111:on-call")
+            for name, region in (("Far", "eu-west-1"), ("Near", "us-west-2"), ("Unknown", cdk.Aws.REGION))
+        )
+        endpoint = make_endpoint()
+        with pytest.raises(
+            InvalidEndpointError, match="alarm_topic must be in the endpoint's region us-west-2, got eu-west-1"
+        ):
+            endpoint.monitor("Monitoring", alarm_topic=far)
+        endpoint.monitor("Monitoring", alarm_topic=near)
+        endpoint.monitor("More", alarm_topic=unknown)
 
     def test_rollback_alarms_of_elsewhere_are_refused(self, stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
         other = self.elsewhere(stack.node.root, region="eu-west-1")  # type: ignore[arg-type]

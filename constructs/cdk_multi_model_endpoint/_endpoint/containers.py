@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from cdk_multi_model_endpoint._images.image import InferenceImage
 from cdk_multi_model_endpoint._models.served import PROGRAM
@@ -44,6 +45,8 @@ class MultiModelContainer:
     container_hostname: str | None = None
     source_directory: str | os.PathLike[str] | None = None
     entry_point: str | None = None
+
+    _refused_as: ClassVar = ("PipelineContainer",)  # by the rule severalMultiModelContainers, which says more
 
     def _tell_store(self, instance_type: str) -> None:
         """Tell the store what serves its models: this container, on these instances."""

@@ -358,7 +358,8 @@ class MultiModelEndpoint(InvocableEndpoint):
 
         Args:
             construct_id: The id of what is made.
-            alarm_topic: Who is told of the alarms. For other actions use ``add_alarm_action`` of what is returned.
+            alarm_topic: Who is told of the alarms, a topic of the endpoint's region. For other actions use
+                ``add_alarm_action`` of what is returned.
             thresholds: When to raise which alarm.
             call_log: A log group that has the call log of ``MultiModelClient``, such as that of a function that calls
                 the endpoint. The dashboard then has tables of the slowest, the most called, the most failing and the

@@ -192,12 +192,6 @@ class EndpointWarmUp(Construct):
 def _problems(
     calls: Sequence[WarmUpCall], schedule: events.Schedule | None, timeout: cdk.Duration | None
 ) -> Iterator[Problem]:
-    if wrong := [call for call in calls if not isinstance(call, WarmUpCall)]:
-        yield Problem(
-            "wrongType",
-            f"calls must be of the kind WarmUpCall, got {wrong[0]!r}: write WarmUpCall(model, body, content_type)",
-        )
-        return
     if not calls:
         yield Problem("emptyList", "calls must not be empty: name the models that callers must not wait for")
     way_out = "call warm_up once more for some of the models"

@@ -122,7 +122,9 @@ class InferenceImage:
         if algorithm not in _ALGORITHMS:
             way_out = ""
             if family:
-                newest = family[-1]
+                # on GPUs AWS documents Triton alone
+                fitting = [image for image in family if image.architecture == architecture and not image.gpu]
+                newest = (fitting or family)[-1]
                 way_out = f'; for {algorithm} use InferenceImage.from_dlc("{newest.repository}", "{newest.tag}")'
             _refuse(
                 where, "unknownValue", f"algorithm must be one of {', '.join(_ALGORITHMS)}, got {algorithm!r}{way_out}"

@@ -373,6 +373,8 @@ class ModelStore(PlacedConstruct):
         self, name: str, packed: Artifact | InvalidModelError, check: bool
     ) -> tuple[Artifact | None, Sequence[Problem]]:
         """A model, if it could be packed, and what is wrong with it."""
+        if is_token(name):  # it is a part of the asset's name
+            return None, [Problem("notKnownAtSynth", "name must be known at synth, got a token")]
         problems = [*validate.model_name("name", name)]
         if self._models.node.try_find_child(_construct_id(name)) is not None:
             problems.append(

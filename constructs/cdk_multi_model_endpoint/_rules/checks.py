@@ -156,7 +156,8 @@ def environment(argument: str, value: Mapping[str, str]) -> Iterator[Problem]:
         if not isinstance(text, str):
             yield Problem(
                 "wrongType",
-                f"{argument} must have strings as values, got {text!r} for {key}: write {str(text)!r}",
+                f"{argument} must have strings as values, got {text!r} for {key}"
+                + ("" if text is None else f": write {str(text)!r}"),
             )
         elif not is_token(text) and len(text) > ENVIRONMENT_TEXT_MAX:
             yield Problem(

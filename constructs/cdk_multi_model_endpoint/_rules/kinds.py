@@ -58,7 +58,8 @@ def checked_fields(cls: type[C]) -> type[C]:
 def sequence(argument: str, values: object) -> Iterator[Problem]:
     """Several values. A string is a sequence, too, of its letters: ``"tenant_a*"`` would allow ``"*"``."""
     if isinstance(values, str):
-        yield Problem("wrongType", f"{argument} must be a list, got the string {values!r}: write [{values!r}]")
+        way_out = "write […], or Token.as_list(…) for a whole list" if is_token(values) else f"write [{values!r}]"
+        yield Problem("wrongType", f"{argument} must be a list, got {_said(values)}: {way_out}")
     elif isinstance(values, bytes) or not isinstance(values, Sequence):
         yield Problem("wrongType", f"{argument} must be a list, got {values!r}")
 
@@ -108,7 +109,7 @@ def _problem(argument: str, value: object, hint: Any) -> Iterator[Problem]:
         yield from _number(argument, value, whole=hint is int)
     elif hint is bool:
         if not isinstance(value, bool):
-            yield Problem("wrongType", f"{argument} must be True or False, got {_said(value)}")
+            yield Problem("wrongType", f"{argument} must be True or False, got {_said(value)}{_way_out(value, 'flag')}")
     elif hint is str:
         paths = any((get_origin(each) or each) in (os.PathLike, Path) for each in alternatives)
         if not isinstance(value, (str, os.PathLike) if paths else str):
@@ -133,6 +134,8 @@ def _may_be(value: object, hint: type) -> bool:
     """Whether a value can be of a class; jsii takes much for its interfaces, and mappings for CloudFormation's."""
     if issubclass(hint, _EXACT):
         return isinstance(value, hint)
+    if hint.__module__.startswith(__package__.partition(".")[0]):  # ours, which nothing stands in for
+        return isinstance(value, hint) or hint.__name__ in getattr(value, "_refused_as", ())
     if isinstance(value, Mapping):
         return hint.__name__.endswith("Property")
     return value is not None and not isinstance(value, _PLAIN)
@@ -141,7 +144,7 @@ def _may_be(value: object, hint: type) -> bool:
 def _number(argument: str, value: object, *, whole: bool) -> Iterator[Problem]:
     kind = "a whole number" if whole else "a number"
     if isinstance(value, (bool, Enum)) or not isinstance(value, (int, float)):
-        yield Problem("wrongType", f"{argument} must be {kind}, got {_said(value)}{_way_out(value, 'number')}")
+        yield Problem("wrongType", f"{argument} must be {kind}, got {_said(value)}{_way_out(value, kind)}")
     elif is_token(value):
         return
     elif not abs(value) <= sys.float_info.max:
@@ -151,12 +154,15 @@ def _number(argument: str, value: object, *, whole: bool) -> Iterator[Problem]:
 
 
 def _way_out(value: object, kind: str) -> str:
+    number = {"a whole number": "int(…)", "a number": "int(…) or float(…)"}.get(kind)
     if is_token(value):
-        return f": write Token.as_{kind}(…)"
-    if kind == "number" and isinstance(value, str):
-        return ": write int(…) or float(…), context given by -c is text"
-    if kind == "number" and hasattr(value, "__float__"):
-        return f": it is of the kind {type(value).__name__}, write int(…) or float(…)"
+        return "" if kind == "flag" else f": write Token.as_{'string' if number is None else 'number'}(…)"
+    if kind == "flag" and isinstance(value, str):
+        return ": write … == 'true', context given by -c is text"
+    if number is not None and isinstance(value, str):
+        return f": write {number}, context given by -c is text"
+    if number is not None and hasattr(value, "__float__"):
+        return f": it is of the kind {type(value).__name__}, write {number}"
     if kind == "string" and isinstance(value, (int, float)):
         return f": write {str(value)!r}"
     return ""

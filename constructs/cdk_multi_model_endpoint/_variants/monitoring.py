@@ -12,6 +12,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from cdk_multi_model_endpoint._models.bucket import place_problems
 from cdk_multi_model_endpoint._rules import checks as validate
 from cdk_multi_model_endpoint._rules.errors import raise_if_any, warn
 from cdk_multi_model_endpoint._rules.kinds import checked_fields
@@ -116,6 +117,9 @@ class EndpointMonitoring(Construct):
         alarm_topic: sns.ITopic | None,
         thresholds: AlarmThresholds,
     ) -> None:
+        if alarm_topic is not None:
+            region = alarm_topic.env.region
+            raise_if_any(scope, place_problems("alarm_topic", place_of(scope), region))
         super().__init__(scope, construct_id)
         self.error_alarms = [
             self._create_error_alarm(variant, thresholds.invocation_5xx_ratio)
