@@ -12,10 +12,10 @@ import click
 from multi_model_endpoint.stores.naming import echo_table
 
 from .assumptions import Assumptions
-from .estimate import GIB, Estimate, Machine, Sizing
+from .estimate import Estimate, Machine, Sizing
 from .inputs import calls_of, demand_of, machines_of, measured_of, models_of
 from .page import page
-from .report import HEADER, Report, construct
+from .report import HEADER, Report, construct, gib
 
 CPU_TYPES = (
     *("ml.c6i.2xlarge", "ml.c6i.4xlarge", "ml.m6i.large", "ml.m6i.xlarge", "ml.m6i.2xlarge", "ml.m6i.4xlarge"),
@@ -215,7 +215,7 @@ def _costs(each: Estimate) -> tuple[Any, ...]:
 
 def _why(least: Estimate) -> str:
     if least.too_big:
-        return f"{least.too_big} models need more than its memory, {least.model_memory / GIB:.3g} GiB, each"
+        return f"{least.too_big} models need more than its memory, {gib(least.model_memory)}, each"
     if least.first is not None:
         return f"{least.first:.2%} of the trace's calls are the first of their model, for which there is no help"
     return "a thousand are not enough"
