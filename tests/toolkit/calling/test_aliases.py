@@ -154,7 +154,8 @@ def test_who_has_less_time_gives_up_and_others_look_the_alias_up_themselves(
         first = pool.submit(hasty)
         assert asked.wait(60)
         assert client.invoke("churn", b"x", timeout=60).target_model == OLD
-        with pytest.raises((ReadTimeoutError, ClientError)):  # an error, or the little time left for the last attempt
+        # the last attempt after errors may have milliseconds left
+        with pytest.raises(ReadTimeoutError if end == "no answer" else (ClientError, ReadTimeoutError)):
             first.result()
 
 
