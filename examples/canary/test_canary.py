@@ -162,3 +162,7 @@ def test_cloudformation_takes_the_stack_back_with_it(releases: Releases) -> None
     (failure,) = [event for event in events if event["ResourceStatus"] == "UPDATE_FAILED"]
     assert failure["ResourceType"] == "AWS::SageMaker::Endpoint"
     assert "5XX" in failure["ResourceStatusReason"]
+    made = {each["PhysicalResourceId"] for each in events if each["ResourceType"] == "AWS::SageMaker::EndpointConfig"}
+    configs = releases.aws.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]
+    left = [config["EndpointConfigName"] for config in configs if config["EndpointConfigArn"] in made]
+    assert left == [releases.bad.endpoint["EndpointConfigName"]]
